@@ -1,0 +1,80 @@
+// The raft log on disk: an append-only sequence of records in segment files, with group commit (docs/wal-format.md). Owned by
+// the raft stage, all calls on its lane; only Open blocks. While one sync is under way everything appended meanwhile
+// grows the next batch, so one fdatasync serves many proposals (rule R1 of raft/core/core.h: in order, then the callback).
+// The first failed write or sync ends the process: what the disk holds is unknown from then on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "raft/base/executor.h"
+#include "raft/base/file_system.h"
+#include "raft/core/core.h"
+#include "raft/core/entry.h"
+
+namespace conclave::raft {
+
+struct WalOptions {
+  std::string directory;
+  uint64_t cluster_id = 0;
+  NodeId member;
+  size_t segment_bytes = 16 << 20;  // a segment holds at least one batch, so it may grow beyond
+};
+
+// What Open found.
+struct WalContents {
+  HardState hard_state;
+  LogIndex snapshot_index;  // the log starts after it
+  Term snapshot_term;
+  Configuration configuration;  // as of snapshot_index
+  std::vector<Entry> entries;
+  bool torn_tail = false;  // an unfinished last write was cut off
+};
+
+struct WalStats {
+  uint64_t syncs = 0;
+  uint64_t entries = 0;         // entries / syncs is the group-commit factor
+  uint64_t bytes = 0;
+  uint64_t segments = 0;        // files now
+  Duration last_sync{};         // how long the latest write and sync took
+};
+
+class Wal {
+ public:
+  // Creates the directory of a new member whose log starts empty with `initial` as its configuration. AlreadyExists if it
+  // holds a log.
+  static absl::Status Create(FileSystem& fs, const WalOptions& options, const Configuration& initial);
+
+  // True if the directory holds a log.
+  static bool Exists(FileSystem& fs, const WalOptions& options);
+
+  struct Opened {
+    std::unique_ptr<Wal> wal;
+    WalContents contents;
+  };
+  // Reads everything back. DataLoss names file and offset if a record in the middle is damaged (never for a torn tail);
+  // FailedPrecondition if the log is another member's or another cluster's.
+  static absl::StatusOr<Opened> Open(FileSystem& fs, const WalOptions& options, Executor* lane);
+
+  virtual ~Wal() = default;
+
+  // Queues the task's hard state and entries. `durable` runs on the lane once this write and all before it are on stable
+  // storage; callbacks run in order, those of one sync together. The task's messages are the caller's business.
+  using Durable = absl::AnyInvocable<void()>;
+  virtual void Append(const AppendTask& task, Durable durable) = 0;
+
+  // Forgets entries up to `index` (whose term is `term`, with `configuration` in force there): whole segments are removed
+  // or recycled once nothing in them is needed. Must be durable in the state machine already.
+  virtual void Release(LogIndex index, Term term, const Configuration& configuration) = 0;
+
+  virtual WalStats Stats() const = 0;
+
+  // How long each sync took, told once per sync; for the metrics.
+  virtual void SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) = 0;
+};
+
+}  // namespace conclave::raft

@@ -1,0 +1,117 @@
+#include "server/stages/apply_stage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/base/check.h"
+#include "raft/base/text.h"
+
+namespace conclave::server {
+
+ApplyStage::ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store,
+                       Proposer* proposer, Applied applied)
+    : options_(options),
+      lane_(lane),
+      store_(store),
+      proposer_(proposer),
+      applied_(std::move(applied)) {
+  ScheduleCompaction();  // what the last run left unfinished
+}
+
+ApplyStage::~ApplyStage() {
+  *alive_ = false;
+  if (watch_timer_ != 0) lane_->CancelTimer(watch_timer_);
+  if (compaction_timer_ != 0) lane_->CancelTimer(compaction_timer_);
+}
+
+void ApplyStage::Apply(const std::vector<raft::Entry>& entries) {
+  CHECK(!entries.empty());
+  size_t bytes = 0;
+  for (const raft::Entry& entry : entries) ApplyOne(entry, bytes);
+  store_->Commit();
+  for (Result& result : results_) {
+    proposer_->Complete(result.header, std::move(result.result));
+  }
+  results_.clear();
+  applied_(entries.back(), bytes);
+  ScheduleWatches();
+  ScheduleCompaction();
+}
+
+void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
+  const uint64_t index = entry.index.value();
+  bytes += raft::EntryBytes(entry);
+  // After a restart the engine may already hold the first entries of the log.
+  if (index <= store_->applied_index()) return;
+  if (entry.kind != raft::EntryKind::kCommand) {
+    store_->ApplyNothing(index);
+    return;
+  }
+  absl::StatusOr<kv::Command> command = kv::DecodeCommand(entry.payload.view());
+  if (!command.ok()) Fatal("log entry " + std::to_string(index) + " is no command: " +
+                           std::string(MessageOf(command.status())));
+  const bool waits = proposer_->Waits(command->header);
+  kv::ApplyResult result = store_->Apply(index, entry.payload.view(), waits);
+  if (waits) results_.push_back({command->header, std::move(result)});
+}
+
+void ApplyStage::WakeWatches() { ScheduleWatches(); }
+
+void ApplyStage::ScheduleWatches() {
+  const Instant next = store_->watches().NextRun();
+  if (next == kNever || watches_posted_) return;
+  if (next <= lane_->Now()) {
+    watches_posted_ = true;
+    lane_->Post([this, alive = alive_] {
+      if (!*alive) return;
+      watches_posted_ = false;
+      RunWatches();
+    });
+    return;
+  }
+  if (next == watch_timer_at_) return;
+  if (watch_timer_ != 0) lane_->CancelTimer(watch_timer_);
+  watch_timer_at_ = next;
+  watch_timer_ = lane_->RunAt(next, [this] {
+    watch_timer_ = 0;
+    watch_timer_at_ = kNever;
+    RunWatches();
+  });
+}
+
+void ApplyStage::RunWatches() {
+  store_->watches().Run(lane_->Now());
+  ScheduleWatches();
+}
+
+void ApplyStage::WhenCompacted(int64_t revision, absl::AnyInvocable<void()> done) {
+  if (store_->compacted_physically() >= revision) {
+    done();
+    return;
+  }
+  compaction_waiters_.push_back({revision, std::move(done)});
+  ScheduleCompaction();
+}
+
+void ApplyStage::ScheduleCompaction() {
+  if (compaction_timer_ != 0) return;
+  if (store_->compacted_physically() >= store_->compact_revision()) return;
+  compaction_timer_ = lane_->RunAt(lane_->Now() + options_.compaction_pause, [this] {
+    compaction_timer_ = 0;
+    RunCompaction();
+  });
+}
+
+void ApplyStage::RunCompaction() {
+  store_->CompactStep();
+  ScheduleCompaction();
+  const int64_t done = store_->compacted_physically();
+  std::vector<CompactionWaiter> ready;
+  auto split = std::stable_partition(compaction_waiters_.begin(), compaction_waiters_.end(),
+                                     [done](const auto& w) { return w.revision > done; });
+  ready.assign(std::make_move_iterator(split), std::make_move_iterator(compaction_waiters_.end()));
+  compaction_waiters_.erase(split, compaction_waiters_.end());
+  for (CompactionWaiter& waiter : ready) waiter.done();
+}
+
+}  // namespace conclave::server

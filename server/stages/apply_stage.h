@@ -1,0 +1,73 @@
+// The apply lane's stage: it applies committed entries in log order, one engine batch per drain, hands results to those who
+// wait and tells raft. Also keeps going what follows from applying: watchers that catch up and the removal of compacted
+// revisions, both in bounded slices between other work. Runs on the raft lane today; everything reaches it by function calls
+// on that lane.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "kvstore/store.h"
+#include "raft/base/executor.h"
+#include "raft/core/entry.h"
+#include "server/stages/proposer.h"
+
+namespace conclave::server {
+
+struct ApplyStageOptions {
+  Duration compaction_pause = Milliseconds(10);  // between two slices of removal
+};
+
+class ApplyStage {
+ public:
+  // What happens after a drain: everything up to `last` is applied, visible and answered.
+  using Applied = absl::AnyInvocable<void(const raft::Entry& last, size_t bytes)>;
+
+  ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store, Proposer* proposer,
+             Applied applied);
+  ~ApplyStage();
+  ApplyStage(const ApplyStage&) = delete;
+  ApplyStage& operator=(const ApplyStage&) = delete;
+
+  // Rule R2: in order. Applies at once.
+  void Apply(const std::vector<raft::Entry>& entries);
+
+  // A watch was created or may go on: runs the hub soon.
+  void WakeWatches();
+
+  // Runs `done` when the dead versions up to `revision` are gone from the engine of this member.
+  void WhenCompacted(int64_t revision, absl::AnyInvocable<void()> done);
+
+ private:
+  void ApplyOne(const raft::Entry& entry, size_t& bytes);
+  void RunWatches();
+  void ScheduleWatches();
+  void ScheduleCompaction();
+  void RunCompaction();
+
+  struct CompactionWaiter {
+    int64_t revision;
+    absl::AnyInvocable<void()> done;
+  };
+  struct Result {
+    kv::CommandHeader header;
+    kv::ApplyResult result;
+  };
+
+  const ApplyStageOptions options_;
+  Executor* const lane_;
+  kv::Store* const store_;
+  Proposer* const proposer_;
+  Applied applied_;
+
+  std::vector<Result> results_;  // of this drain, handed over after its commit
+  bool watches_posted_ = false;
+  TimerId watch_timer_ = 0;
+  Instant watch_timer_at_ = kNever;
+  TimerId compaction_timer_ = 0;
+  std::vector<CompactionWaiter> compaction_waiters_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace conclave::server

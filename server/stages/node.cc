@@ -1,0 +1,172 @@
+#include "server/stages/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kvstore/errors.h"
+
+namespace conclave::server {
+
+namespace {
+
+// Request ids of one run start where no earlier run can have come: the wall clock in milliseconds, with room for two to the
+// twenty ids in each. A clock set back by the operator is caught by the member's id being part of the command as well.
+uint64_t FirstRequestId(const Clock& clock) {
+  return static_cast<uint64_t>(clock.WallMilliseconds()) << 20;
+}
+
+Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
+
+}  // namespace
+
+Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredState recovered,
+           uint64_t seed)
+    : options_(options),
+      parts_(parts),
+      core_(options.core, std::move(recovered), seed, parts.lane->Now()),
+      proposer_({.member = options.core.id,
+                 .first_request_id = FirstRequestId(*parts.clock),
+                 .timeout = RequestTimeout(options.core.election_timeout)},
+                parts.lane, [this] { raft_.Wake(); }),
+      reads_({.timeout = RequestTimeout(options.core.election_timeout)}, parts.lane,
+             [this] { raft_.Wake(); }),
+      apply_(options.apply, parts.lane, parts.store, &proposer_,
+             [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); }),
+      leases_({.extend_on_promotion = options.core.election_timeout}, parts.lane,
+              &parts.store->lessor(), &proposer_),
+      log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
+                  [this](raft::LogIndex index) { raft_.Compacted(index); }),
+      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {}
+
+Node::~Node() { *alive_ = false; }
+
+void Node::Start() { raft_.Wake(); }
+
+void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done) {
+  const raft::CoreStatus status = core_.Status();
+  if (status.commit.value() > status.applied.value() + options_.unapplied_entries_max) {
+    done({.status = kv::ErrTooManyRequests(), .response = {}});
+    return;
+  }
+  proposer_.Propose(kind, request, std::move(done));
+}
+
+void Node::ReadAsLessor(ReadGate::Done done) {
+  Read([this, done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return done(status);
+    if (!leading() || !store().lessor().promoted()) return done(kv::ErrNotPrimaryLessor());
+    done(absl::OkStatus());
+  });
+}
+
+void Node::MoveLeader(raft::NodeId target, absl::AnyInvocable<void(const absl::Status&)> done) {
+  if (!leading()) return done(kv::ErrNotLeader());
+  const auto& voters = core_.configuration().voters;
+  if (std::find(voters.begin(), voters.end(), target) == voters.end()) {
+    return done(kv::ErrBadLeaderTransferee());
+  }
+  if (target == id()) return done(absl::OkStatus());
+  raft_.Transfer(target);
+  WatchTransfer(parts_.lane->Now() + RequestTimeout(options_.core.election_timeout), role_.leader,
+                role_.term, std::move(done));
+}
+
+void Node::StepAside(absl::AnyInvocable<void()> done) {
+  if (!leading() || core_.configuration().voters.size() < 2) return done();
+  raft_.Transfer(raft::kNoNode);
+  WatchTransfer(parts_.lane->Now() + options_.core.election_timeout, role_.leader, role_.term,
+                [done = std::move(done)](const absl::Status&) mutable { done(); });
+}
+
+// Looks every few milliseconds: transfers are rare, and a list of waiters would have to be kept right in every race.
+void Node::WatchTransfer(Instant deadline, raft::NodeId old_leader, raft::Term term,
+                         absl::AnyInvocable<void(const absl::Status&)> done) {
+  const bool moved = role_.leader != raft::kNoNode && role_.term > term;
+  if (moved) return done(role_.leader == old_leader ? kv::ErrTimeoutLeaderTransfer()
+                                                    : absl::OkStatus());
+  if (parts_.lane->Now() >= deadline) return done(kv::ErrTimeoutLeaderTransfer());
+  parts_.lane->RunAt(parts_.lane->Now() + Milliseconds(5),
+                     [this, alive = alive_, deadline, old_leader, term,
+                      done = std::move(done)]() mutable {
+                       if (*alive) WatchTransfer(deadline, old_leader, term, std::move(done));
+                     });
+}
+
+void Node::FillHeader(etcdserverpb::ResponseHeader* header) const {
+  header->set_cluster_id(options_.cluster_id);
+  header->set_member_id(options_.core.id.value());
+  header->set_raft_term(role_.term.value());
+}
+
+NodeCounters Node::counters() const {
+  return {.leader_changes = leader_changes_,
+          .proposals_failed = proposer_.failed_total(),
+          .leases_expired = leases_.expired_total()};
+}
+
+std::vector<raft::Proposal> Node::TakeProposals(raft::Term term, bool leading) {
+  return proposer_.TakeProposals(term, leading);
+}
+
+std::optional<raft::ReadId> Node::TakeRead() { return reads_.TakeRead(); }
+
+void Node::OnRoleChange(const raft::RoleChange& change) {
+  if (change.leader != role_.leader && change.leader != raft::kNoNode) ++leader_changes_;
+  role_ = change;
+  leases_.OnRoleChange(change);
+  proposer_.OnRoleChange(change);
+  reads_.OnRoleChange(change);
+  if (observer_ != nullptr) observer_->OnRoleChange(change);
+  if (change.leader != raft::kNoNode) Publish();
+}
+
+void Node::OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) {
+  proposer_.OnFailed(failed);
+}
+
+void Node::OnReadsReady(const std::vector<raft::ReadReady>& ready) { reads_.OnReady(ready); }
+
+void Node::OnReadsFailed(const std::vector<raft::ReadFailed>& failed) { reads_.OnFailed(failed); }
+
+void Node::OnApply(std::vector<raft::Entry> entries) { apply_.Apply(entries); }
+
+void Node::OnApplied(const raft::Entry& last, size_t bytes) {
+  leases_.OnApplied(last.term);
+  reads_.OnApplied(last.index);
+  proposer_.OnAppliedTerm(last.term);
+  log_keeper_.OnApplied(last.index, bytes);
+  raft_.Applied(last.index);
+}
+
+bool Node::IsPublished() const {
+  for (const etcdserverpb::Member& member : parts_.store->Members()) {
+    if (member.id() != options_.core.id.value()) continue;
+    return member.name() == options_.name &&
+           std::equal(member.clienturls().begin(), member.clienturls().end(),
+                      options_.client_urls.begin(), options_.client_urls.end());
+  }
+  return false;
+}
+
+void Node::Publish() {
+  if (publishing_ || published_) return;
+  if (IsPublished()) {
+    published_ = true;
+    if (observer_ != nullptr) observer_->OnPublished();
+    return;
+  }
+  publishing_ = true;
+  etcdserverpb::Member self;
+  self.set_id(options_.core.id.value());
+  self.set_name(options_.name);
+  for (const std::string& url : options_.client_urls) self.add_clienturls(url);
+  proposer_.Propose(kv::CommandKind::kMemberAttributes, self.SerializeAsString(),
+                    [this](kv::ApplyResult result) {
+                      publishing_ = false;
+                      if (!result.status.ok()) return Publish();
+                      published_ = true;
+                      if (observer_ != nullptr) observer_->OnPublished();
+                    });
+}
+
+}  // namespace conclave::server

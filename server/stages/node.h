@@ -1,0 +1,141 @@
+// One member of the cluster, put together: core, log, state machine and the stages that drive them. This is what the services
+// of server/api talk to, and all of a member that a simulation runs: everything outside comes in through the seams of
+// raft/base, raft/transport and server/peer. On the raft lane.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "kvstore/command.h"
+#include "kvstore/proto/rpc.pb.h"
+#include "kvstore/store.h"
+#include "raft/base/clock.h"
+#include "raft/base/executor.h"
+#include "raft/core/core.h"
+#include "raft/transport/transport.h"
+#include "raft/wal/wal.h"
+#include "server/stages/apply_stage.h"
+#include "server/stages/lease_stage.h"
+#include "server/stages/log_keeper.h"
+#include "server/stages/proposer.h"
+#include "server/stages/raft_stage.h"
+#include "server/stages/read_gate.h"
+
+namespace conclave::server {
+
+struct NodeOptions {
+  uint64_t cluster_id = 0;
+  raft::CoreConfig core;  // core.id is this member
+  std::string name;
+  std::vector<std::string> client_urls;  // as published in the member list
+  size_t unapplied_entries_max = 5000;   // committed but not applied; beyond it: too many requests
+  LogKeeperOptions log_keeper;
+  ApplyStageOptions apply;
+};
+
+// What the node stands on; nothing is owned, all must outlive it.
+struct NodeParts {
+  Executor* lane = nullptr;
+  Executor* background = nullptr;  // may block: engine flushes
+  Clock* clock = nullptr;
+  raft::Wal* wal = nullptr;
+  raft::Transport* transport = nullptr;
+  kv::Engine* engine = nullptr;
+  kv::Store* store = nullptr;
+};
+
+// Told of what the rest of the server cares about; on the lane.
+class NodeObserver {
+ public:
+  virtual ~NodeObserver() = default;
+  virtual void OnRoleChange(const raft::RoleChange& change) = 0;
+  // This member's name and client URLs are in the replicated member list.
+  virtual void OnPublished() = 0;
+};
+
+struct NodeCounters {
+  uint64_t leader_changes = 0;
+  uint64_t proposals_failed = 0;
+  uint64_t leases_expired = 0;
+};
+
+class Node : private RaftStageOwner {
+ public:
+  // `recovered` is what the WAL holds, with `applied` from the store. `seed` decides election timeouts.
+  Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredState recovered,
+       uint64_t seed);
+  ~Node() override;
+
+  // Starts the first election timeout and publishes this member once there is a leader.
+  void Start();
+  // nullptr to stop being told. Must outlive the node otherwise.
+  void SetObserver(NodeObserver* observer) { observer_ = observer; }
+
+  // ---- For the services. ----
+
+  // Replicates and applies a command; `done` gets the result of applying or an error of the errors table.
+  void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done);
+  // Linearizable: `done` with OK may read the store.
+  void Read(ReadGate::Done done) { reads_.Read(std::move(done)); }
+  // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time is then the truth.
+  void ReadAsLessor(ReadGate::Done done);
+  kv::Store& store() { return *parts_.store; }
+  ApplyStage& apply() { return apply_; }
+
+  // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table.
+  void MoveLeader(raft::NodeId target, absl::AnyInvocable<void(const absl::Status&)> done);
+  // Before a stop: hands leadership to the best voter if this member leads a cluster of several; `done` when it no longer
+  // leads or after an election timeout.
+  void StepAside(absl::AnyInvocable<void()> done);
+
+  // Cluster id, member id and term; the revision is the caller's (the store's own answers have it).
+  void FillHeader(etcdserverpb::ResponseHeader* header) const;
+  raft::CoreStatus Status() const { return core_.Status(); }
+  raft::NodeId leader() const { return role_.leader; }
+  bool leading() const { return role_.role == raft::RoleName::kLeader; }
+  raft::NodeId id() const { return options_.core.id; }
+  uint64_t cluster_id() const { return options_.cluster_id; }
+  Executor* lane() const { return parts_.lane; }
+  const Clock& clock() const { return *parts_.clock; }
+  Duration election_timeout() const { return options_.core.election_timeout; }
+  NodeCounters counters() const;
+  size_t proposals_pending() const { return proposer_.pending(); }
+
+ private:
+  std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading) override;
+  std::optional<raft::ReadId> TakeRead() override;
+  void OnRoleChange(const raft::RoleChange& change) override;
+  void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) override;
+  void OnReadsReady(const std::vector<raft::ReadReady>& ready) override;
+  void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) override;
+  void OnApply(std::vector<raft::Entry> entries) override;
+
+  void OnApplied(const raft::Entry& last, size_t bytes);
+  void Publish();
+  bool IsPublished() const;
+  void WatchTransfer(Instant deadline, raft::NodeId old_leader, raft::Term term,
+                     absl::AnyInvocable<void(const absl::Status&)> done);
+
+  const NodeOptions options_;
+  const NodeParts parts_;
+  NodeObserver* observer_ = nullptr;
+  raft::Core core_;
+  Proposer proposer_;
+  ReadGate reads_;
+  ApplyStage apply_;
+  LeaseStage leases_;
+  LogKeeper log_keeper_;
+  RaftStage raft_;
+  raft::RoleChange role_;
+  bool publishing_ = false;
+  bool published_ = false;
+  uint64_t leader_changes_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace conclave::server

@@ -1,0 +1,176 @@
+#include "server/stages/proposer.h"
+
+#include <algorithm>
+
+#include "kvstore/errors.h"
+
+namespace conclave::server {
+
+namespace {
+
+// The low bits of a proposal id count the attempts of one request, so that a late refusal of an attempt given up is not
+// taken for a refusal of the present one.
+constexpr int kAttemptBits = 16;
+
+}  // namespace
+
+Proposer::Proposer(const ProposerOptions& options, Executor* lane, WakeRaft wake_raft)
+    : options_(options),
+      lane_(lane),
+      wake_raft_(std::move(wake_raft)),
+      next_request_id_(options.first_request_id) {}
+
+Proposer::~Proposer() {
+  if (timer_ != 0) lane_->CancelTimer(timer_);
+}
+
+void Proposer::Propose(kv::CommandKind kind, std::string_view request, Done done) {
+  Add(kind, request, std::nullopt, std::move(done));
+}
+
+void Proposer::ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term,
+                               Done done) {
+  Add(kind, request, term, std::move(done));
+}
+
+void Proposer::Add(kv::CommandKind kind, std::string_view request,
+                   std::optional<raft::Term> only_in_term, Done done) {
+  if (requests_.size() >= options_.requests_max || bytes_ + request.size() > options_.bytes_max) {
+    ++failed_total_;
+    done({.status = kv::ErrTooManyRequests(), .response = {}});
+    return;
+  }
+  const uint64_t id = next_request_id_++;
+  Request& entry = requests_[id];
+  entry.payload = kv::EncodeCommand(
+      {.kind = kind, .proposer = options_.member.value(), .request_id = id}, request);
+  entry.done = std::move(done);
+  entry.only_in_term = only_in_term;
+  bytes_ += entry.payload.size();
+  deadlines_.emplace_back(lane_->Now() + options_.timeout, id);
+  ArmTimer();
+  waiting_.push_back(id);
+  wake_raft_();
+}
+
+raft::ProposalId Proposer::AttemptId(uint64_t request_id, uint16_t attempt) const {
+  return raft::ProposalId(((request_id - options_.first_request_id) << kAttemptBits) | attempt);
+}
+
+std::vector<raft::Proposal> Proposer::TakeProposals(raft::Term term, bool leading) {
+  std::vector<raft::Proposal> proposals;
+  if (waiting_.empty() || !leader_known_) return proposals;
+  std::vector<uint64_t> ids;
+  ids.swap(waiting_);
+  proposals.reserve(ids.size());
+  for (uint64_t id : ids) {
+    auto found = requests_.find(id);
+    if (found == requests_.end()) continue;  // timed out meanwhile
+    Request& request = found->second;
+    if (request.only_in_term && !(leading && *request.only_in_term == term)) {
+      Fail(id, kv::ErrNotLeader());
+      continue;
+    }
+    request.in_flight = true;
+    request.attempt_term = term;
+    proposals.push_back({AttemptId(id, request.attempt), request.payload});
+  }
+  return proposals;
+}
+
+void Proposer::OnFailed(const std::vector<raft::ProposalFailed>& failed) {
+  for (const raft::ProposalFailed& failure : failed) {
+    const uint64_t id = (failure.id.value() >> kAttemptBits) + options_.first_request_id;
+    auto found = requests_.find(id);
+    if (found == requests_.end() || !found->second.in_flight) continue;
+    Request& request = found->second;
+    if (AttemptId(id, request.attempt) != failure.id) continue;
+    if (failure.reason == raft::RejectReason::kTooMany) {
+      Fail(id, kv::ErrTooManyRequests());
+    } else {
+      Requeue(id, request);
+    }
+  }
+}
+
+void Proposer::Requeue(uint64_t request_id, Request& request) {
+  if (request.only_in_term) {
+    Fail(request_id, kv::ErrNotLeader());
+    return;
+  }
+  request.in_flight = false;
+  ++request.attempt;
+  waiting_.push_back(request_id);
+  // Not woken here: what was refused now would be refused again at once. A role change or the timer tries again.
+  ArmTimer();
+}
+
+void Proposer::OnRoleChange(const raft::RoleChange& change) {
+  leader_known_ = change.leader != raft::kNoNode;
+  if (!leader_known_) {
+    for (auto& [id, request] : requests_) request.leader_lost |= request.in_flight;
+  }
+  if (leader_known_ && !waiting_.empty()) wake_raft_();
+}
+
+bool Proposer::Waits(const kv::CommandHeader& header) const {
+  return header.proposer == options_.member.value() && requests_.contains(header.request_id);
+}
+
+void Proposer::Complete(const kv::CommandHeader& header, kv::ApplyResult result) {
+  if (!Waits(header)) return;
+  auto node = requests_.extract(header.request_id);
+  Request& request = node.mapped();
+  bytes_ -= request.payload.size();
+  while (!deadlines_.empty() && !requests_.contains(deadlines_.front().second)) {
+    deadlines_.pop_front();
+  }
+  request.done(std::move(result));
+}
+
+void Proposer::Fail(uint64_t request_id, const absl::Status& status) {
+  ++failed_total_;
+  Complete({.kind = {}, .proposer = options_.member.value(), .request_id = request_id},
+           {.status = status, .response = {}});
+}
+
+void Proposer::OnAppliedTerm(raft::Term term) {
+  if (term <= applied_term_) return;
+  applied_term_ = term;
+  std::vector<uint64_t> lost;
+  for (const auto& [id, request] : requests_) {
+    if (request.in_flight && request.attempt_term < term) lost.push_back(id);
+  }
+  std::sort(lost.begin(), lost.end());  // in the order they came, whatever the table's order
+  for (uint64_t id : lost) Requeue(id, requests_.at(id));
+  if (!lost.empty()) wake_raft_();
+}
+
+void Proposer::ArmTimer() {
+  if (timer_ != 0) return;
+  constexpr Duration kPeriod = Milliseconds(20);
+  timer_ = lane_->RunAt(lane_->Now() + kPeriod, [this] {
+    timer_ = 0;
+    ExpireOld();
+    if (!waiting_.empty() && leader_known_) wake_raft_();
+    if (!requests_.empty()) ArmTimer();
+  });
+}
+
+void Proposer::ExpireOld() {
+  const Instant now = lane_->Now();
+  while (!deadlines_.empty() && deadlines_.front().first <= now) {
+    const uint64_t id = deadlines_.front().second;
+    deadlines_.pop_front();
+    auto found = requests_.find(id);
+    if (found != requests_.end()) Fail(id, TimeoutStatus(found->second));
+  }
+}
+
+absl::Status Proposer::TimeoutStatus(const Request& request) const {
+  if (!request.in_flight) return absl::DeadlineExceededError("context deadline exceeded");
+  if (request.leader_lost) return kv::ErrTimeoutDueToLeaderFail();
+  return kv::ErrTimeout();
+}
+
+}  // namespace conclave::server

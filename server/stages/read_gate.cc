@@ -1,0 +1,105 @@
+#include "server/stages/read_gate.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "kvstore/errors.h"
+
+namespace conclave::server {
+
+ReadGate::ReadGate(const ReadGateOptions& options, Executor* lane,
+                   absl::AnyInvocable<void()> wake_raft)
+    : options_(options), lane_(lane), wake_raft_(std::move(wake_raft)) {}
+
+ReadGate::~ReadGate() {
+  if (timer_ != 0) lane_->CancelTimer(timer_);
+}
+
+void ReadGate::Read(Done done) {
+  if (count_ >= options_.reads_max) {
+    done(kv::ErrTooManyRequests());
+    return;
+  }
+  ++count_;
+  waiting_.push_back({lane_->Now() + options_.timeout, std::move(done)});
+  ArmTimer();
+  wake_raft_();
+}
+
+std::optional<raft::ReadId> ReadGate::TakeRead() {
+  if (waiting_.empty() || !leader_known_) return std::nullopt;
+  ++last_read_;
+  Batch& batch = asked_[last_read_];
+  batch.asked = lane_->Now();
+  batch.waiters.swap(waiting_);
+  return last_read_;
+}
+
+void ReadGate::OnReady(const std::vector<raft::ReadReady>& ready) {
+  for (const raft::ReadReady& read : ready) {
+    auto node = asked_.extract(read.read);
+    if (!node.empty()) ready_.emplace(read.index, std::move(node.mapped()));
+  }
+  OnApplied(applied_);
+}
+
+void ReadGate::OnFailed(const std::vector<raft::ReadFailed>& failed) {
+  for (const raft::ReadFailed& read : failed) {
+    auto node = asked_.extract(read.read);
+    if (!node.empty()) AskAgain(std::move(node.mapped()));
+  }
+}
+
+// The waiters join those not asked for yet. A refusal would be repeated at once, so the next role change or the timer wakes.
+void ReadGate::AskAgain(Batch batch) {
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.waiters.begin()),
+                  std::make_move_iterator(batch.waiters.end()));
+  ArmTimer();
+}
+
+void ReadGate::OnRoleChange(const raft::RoleChange& change) {
+  leader_known_ = change.leader != raft::kNoNode;
+  if (leader_known_ && !waiting_.empty()) wake_raft_();
+}
+
+void ReadGate::OnApplied(raft::LogIndex index) {
+  applied_ = index;
+  while (!ready_.empty() && ready_.begin()->first <= index) {
+    auto node = ready_.extract(ready_.begin());
+    count_ -= node.mapped().waiters.size();
+    for (Waiter& waiter : node.mapped().waiters) waiter.done(absl::OkStatus());
+  }
+}
+
+void ReadGate::Tick() {
+  const Instant now = lane_->Now();
+  for (auto it = asked_.begin(); it != asked_.end();) {
+    if (it->second.asked + options_.retry_after > now) {
+      ++it;
+      continue;
+    }
+    AskAgain(std::move(it->second));
+    it = asked_.erase(it);
+  }
+  std::vector<Waiter> late;
+  auto keep = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                    [now](const Waiter& w) { return w.deadline > now; });
+  late.assign(std::make_move_iterator(keep), std::make_move_iterator(waiting_.end()));
+  waiting_.erase(keep, waiting_.end());
+  count_ -= late.size();
+  for (Waiter& waiter : late) waiter.done(kv::ErrTimeout());
+  if (!waiting_.empty() && leader_known_) wake_raft_();
+}
+
+void ReadGate::ArmTimer() {
+  if (timer_ != 0) return;
+  constexpr Duration kPeriod = Milliseconds(50);
+  timer_ = lane_->RunAt(lane_->Now() + kPeriod, [this] {
+    timer_ = 0;
+    Tick();
+    if (count_ > 0) ArmTimer();
+  });
+}
+
+}  // namespace conclave::server
