@@ -1,6 +1,7 @@
-// Immutable shared bytes: one allocation however many holders. The log, the WAL, the transport and apply hold the same
-// entry payload through it (design section 3). Copying a Bytes copies a pointer; a slice keeps the whole block alive.
-// Any lane; the count is atomic, the bytes never change.
+// Immutable shared bytes: one allocation however many holders. The log, the WAL, the transport and
+// apply hold the same entry payload through it (design section 3). Copying a Bytes copies a
+// pointer; a slice keeps the whole block alive. Any lane; the count is atomic, the bytes never
+// change.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// The two ways to end the process: CHECK, when our own code is wrong, and Fatal, when the machine betrayed us (a failed
-// fsync, an unreadable log). Both are on in every build, run the crash hook (which flushes the logs) and never return.
-// Any lane.
+// The two ways to end the process: CHECK, when our own code is wrong, and Fatal, when the machine
+// betrayed us (a failed fsync, an unreadable log). Both are on in every build, run the crash hook
+// (which flushes the logs) and never return. Any lane.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,8 @@
 
 namespace conclave {
 
-// Ends the process with status 1 after writing `what` to the crash hook, or to standard error if there is none.
+// Ends the process with status 1 after writing `what` to the crash hook, or to standard error if
+// there is none.
 [[noreturn]] void Fatal(std::string_view what);
 
 // Called with the text of a failed CHECK or Fatal before the process ends. Set once at start-up.
@@ -26,15 +27,15 @@ void SetCrashHook(CrashHook hook);
 #endif
 
 // Ends the process unless `condition` holds. For our own bugs only; bad input gets a Status.
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (__builtin_expect(!(condition), 0))                                    \
-      ::conclave::CheckFailed(__FILE__, __LINE__, #condition);                \
+#define CHECK(condition)                                       \
+  do {                                                         \
+    if (__builtin_expect(!(condition), 0))                     \
+      ::conclave::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 // As CHECK, with a string that says more.
-#define CHECK_MSG(condition, detail)                                          \
-  do {                                                                        \
-    if (__builtin_expect(!(condition), 0))                                    \
-      ::conclave::CheckFailed(__FILE__, __LINE__, #condition, (detail));      \
+#define CHECK_MSG(condition, detail)                                     \
+  do {                                                                   \
+    if (__builtin_expect(!(condition), 0))                               \
+      ::conclave::CheckFailed(__FILE__, __LINE__, #condition, (detail)); \
   } while (false)

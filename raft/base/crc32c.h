@@ -1,5 +1,6 @@
-// CRC32C (Castagnoli, RFC 3720 section 12.1), by the CPU's own instruction where it has one and a table elsewhere; both give
-// the same sums. Used by the WAL, the peer frames and the hash RPCs. Any lane.
+// CRC32C (Castagnoli, RFC 3720 section 12.1), by the CPU's own instruction where it has one and a
+// table elsewhere; both give the same sums. Used by the WAL, the peer frames and the hash RPCs. Any
+// lane.
 #pragma once
 
 #include <cstdint>

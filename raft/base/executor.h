@@ -1,6 +1,6 @@
-// The seam of threads and timers: a lane. A stage runs all its work as tasks on one Executor, one at a time, so its state
-// needs no lock. Real lanes are the epoll loops of server/net and the plain threads of posix_executor.h; in simulation one
-// seeded scheduler is every lane.
+// The seam of threads and timers: a lane. A stage runs all its work as tasks on one Executor, one
+// at a time, so its state needs no lock. Real lanes are the epoll loops of server/net and the plain
+// threads of posix_executor.h; in simulation one seeded scheduler is every lane.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Runs `task` on this lane, after everything posted before it. Any thread may call; never runs `task` inline.
+  // Runs `task` on this lane, after everything posted before it. Any thread may call; never runs
+  // `task` inline.
   virtual void Post(Task task) = 0;
 
   // Runs `task` on this lane once, not before `when`. Only from this lane.

@@ -1,6 +1,7 @@
-// The seam of disks. The real one is posix_file_system.h, the simulated one loses, tears and corrupts by seed.
-// Blocking calls are for start-up and for lanes that may block; the one call that a hot lane may make is
-// File::WriteAndSync, which completes by callback, so that a slow or failed sync is an ordinary event.
+// The seam of disks. The real one is posix_file_system.h, the simulated one loses, tears and
+// corrupts by seed. Blocking calls are for start-up and for lanes that may block; the one call that
+// a hot lane may make is File::WriteAndSync, which completes by callback, so that a slow or failed
+// sync is an ordinary event.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,9 @@ class File {
   // Makes everything written so far durable (fdatasync). Blocks.
   virtual absl::Status Sync() = 0;
 
-  // Writes `bytes` at `offset` and makes them durable without blocking the caller, then runs `done` on `lane`. At most one
-  // per file may be under way, and no other call on the file meanwhile. Both results are final: never retry a failed sync.
+  // Writes `bytes` at `offset` and makes them durable without blocking the caller, then runs `done`
+  // on `lane`. At most one per file may be under way, and no other call on the file meanwhile. Both
+  // results are final: never retry a failed sync.
   using SyncDone = absl::AnyInvocable<void(absl::Status)>;
   virtual void WriteAndSync(uint64_t offset, std::string bytes, Executor* lane, SyncDone done) = 0;
 
@@ -52,8 +54,9 @@ class DirectoryLock {
   virtual ~DirectoryLock() = default;
 };
 
-// Paths are plain strings with '/'; relative ones start at the process's working directory. All calls block.
-// Errors carry the path and the system's own words; NotFound and AlreadyExists mean what they say.
+// Paths are plain strings with '/'; relative ones start at the process's working directory. All
+// calls but RunInBackground block. Errors carry the path and the system's own words; NotFound and
+// AlreadyExists mean what they say.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -61,7 +64,8 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Names (without path) of what is in the directory, sorted. NotFound if the directory is absent.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
-  // Creates it and its missing parents, readable by the owner only (0700). OK if it is there.
+  // Creates it and its missing parents, readable by the owner only (0700), durable at once. OK if
+  // it is there.
   virtual absl::Status CreateDirectory(const std::string& directory) = 0;
   // Makes creations, renames and removals in the directory durable.
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
@@ -73,13 +77,20 @@ class FileSystem {
   virtual bool Exists(const std::string& path) = 0;
   // FailedPrecondition if another process (or another holder in this one) has it.
   virtual absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) = 0;
+
+  // Runs `work`, which may block, off the caller's lane, then `done` with its result on `lane`.
+  // Works run one at a time, in the order given, and never hold up a WriteAndSync. `work` may use
+  // this file system, and files that nobody else uses meanwhile; whatever else it touches must be
+  // its own until `done`.
+  using Work = absl::AnyInvocable<absl::Status()>;
+  virtual void RunInBackground(Work work, Executor* lane, File::SyncDone done) = 0;
 };
 
-// Replaces the file at `path` by `bytes` so that a crash leaves the old one or the new one, never a mix: a temporary file,
-// its sync, a rename, the directory's sync. Blocks.
+// Replaces the file at `path` by `bytes` so that a crash leaves the old one or the new one, never a
+// mix: a temporary file, its sync, a rename, the directory's sync. Blocks.
 absl::Status ReplaceFile(FileSystem& fs, const std::string& path, std::string_view bytes);
 
-// The whole file. Blocks.
+// The whole file, if it does not change meanwhile. Blocks.
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path);
 
 // The directory part of a path, "." if there is none.

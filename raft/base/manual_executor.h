@@ -1,5 +1,5 @@
-// An Executor whose time only moves when told to: unit tests and, later, the simulator run stages on it, in one thread and
-// the same way every time. Tasks run in the order of (time, sequence).
+// An Executor whose time only moves when told to: unit tests and, later, the simulator run stages
+// on it, in one thread and the same way every time. Tasks run in the order of (time, sequence).
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,9 @@ class ManualExecutor : public Executor, public Clock {
   }
 
   Instant Now() const override { return now_; }
-  int64_t WallMilliseconds() const override { return wall_base_ms_ + ToMilliseconds(now_.time_since_epoch()); }
+  int64_t WallMilliseconds() const override {
+    return wall_base_ms_ + ToMilliseconds(now_.time_since_epoch());
+  }
 
   // Runs what is posted, and what that posts, until nothing is left. Timers do not run.
   void RunPosted() {

@@ -1,6 +1,6 @@
-// The seam of chance: a small seeded generator, the same numbers on every platform. Everything random in deterministic code
-// comes from one of these; its seed comes from outside (the kernel in production, the run's seed in simulation).
-// A generator belongs to one lane.
+// The seam of chance: a small seeded generator, the same numbers on every platform. Everything
+// random in deterministic code comes from one of these; its seed comes from outside (the kernel in
+// production, the run's seed in simulation). A generator belongs to one lane.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ class Random {
     return z ^ (z >> 31);
   }
 
-  // A number in [0, bound). Requires bound > 0. The bias of the modulo is below 2^-32 for bounds below 2^32.
+  // A number in [0, bound). Requires bound > 0. The bias of the modulo is below 2^-32 for bounds
+  // below 2^32.
   uint64_t Below(uint64_t bound) { return Next() % bound; }
 
   // A number in [low, high], both included.

@@ -1,5 +1,6 @@
-// Time as the deterministic code sees it: monotonic instants and durations, in nanoseconds. Nothing here reads a clock;
-// instants come from a Clock (clock.h) and are handed in. Used by every folder, any lane.
+// Time as the deterministic code sees it: monotonic instants and durations, in nanoseconds. Nothing
+// here reads a clock; instants come from a Clock (clock.h) and are handed in. Used by every folder,
+// any lane.
 #pragma once
 
 #include <chrono>
@@ -11,7 +12,8 @@ namespace conclave {
 struct MonotonicLine {};
 
 using Duration = std::chrono::nanoseconds;
-// A point of this process's monotonic time. Instants of two processes or of two runs are not comparable.
+// A point of this process's monotonic time. Instants of two processes or of two runs are not
+// comparable.
 using Instant = std::chrono::time_point<MonotonicLine, Duration>;
 
 inline constexpr Instant kNever = Instant::max();

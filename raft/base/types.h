@@ -1,6 +1,6 @@
-// The numbers of Raft as distinct types: a term passed where a log index is wanted does not compile.
-// Used by every folder. Plain values, any lane. Arithmetic is offered only where it means something (an index plus a
-// count); everything else goes through value().
+// The numbers of Raft as distinct types: a term passed where a log index is wanted does not
+// compile. Used by every folder. Plain values, any lane. Arithmetic is offered only where it means
+// something (an index plus a count); everything else goes through value().
 #pragma once
 
 #include <compare>
