@@ -1,5 +1,5 @@
-// Who votes and who only listens. One type for simple and joint configurations (thesis 4.3): while `outgoing` is not empty, a
-// decision needs a majority of both voter sets. Plain value, any lane.
+// Who votes and who only listens. One type for simple and joint configurations (thesis 4.3): while
+// `outgoing` is not empty, a decision needs a majority of both voter sets. Plain value, any lane.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Configuration {
   std::vector<NodeId> learners;  // ascending; never also voters
 
   bool joint() const { return !outgoing.empty(); }
-  bool IsVoter(NodeId node) const;    // in either voter set
+  bool IsVoter(NodeId node) const;  // in either voter set
   bool IsLearner(NodeId node) const;
   bool Contains(NodeId node) const { return IsVoter(node) || IsLearner(node); }
   // Every member once, ascending.

@@ -1,14 +1,17 @@
-// The Raft core: a pure function of events (design section 3). It has no I/O, clock, thread, lock, random device, protobuf or
-// exception: time, chance (a seed) and disk completions come in as events, decisions come out as one plain struct. Called
-// by the raft stage on the raft lane, and by tests and the simulator directly.
+// The Raft core: a pure function of events (design section 3). It has no I/O, clock, thread, lock,
+// random device, protobuf or exception: time, chance (a seed) and disk completions come in as
+// events, decisions come out as one plain struct. Called by the raft stage on the raft lane, and by
+// tests and the simulator directly.
 //
 // The whole contract:
-//   R1  AppendTasks are performed in order. `after_durable` leaves only once its task is on stable storage; then
-//       Appended(write) is stepped.
+//   R1  AppendTasks are performed in order. `after_durable` leaves only once its task is on stable
+//       storage; then Appended(write) is stepped.
 //   R2  `apply` entries are applied in order; then Applied(index) is stepped.
-//   R3  Everything else may be done at any time, in any order, dropped, delayed or repeated.
+//   R3  Everything else may be done at any time, in any order, dropped, delayed or repeated (but
+//       for ProposeRequest, which must not be repeated: message.h).
 //
-// Use: Step any number of events, then TakeOutput once and carry it out. Steps may follow before it is carried out.
+// Use: Step any number of events, then TakeOutput once and carry it out. Steps may follow before it
+// is carried out.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +32,15 @@ namespace conclave::raft {
 struct CoreConfig {
   NodeId id;
   Duration heartbeat_interval = Milliseconds(100);
-  // A follower campaigns after a silence drawn from [election_timeout, 2 x election_timeout) (thesis 3.4, 9.3).
+  // A follower campaigns after a silence drawn from [election_timeout, 2 x election_timeout)
+  // (thesis 3.4, 9.3).
   Duration election_timeout = Milliseconds(1000);
-  size_t append_bytes_max = 1 << 20;         // entries of one AppendRequest; one entry always fits
-  size_t append_entries_max = 4096;          // likewise, by count
-  size_t inflight_appends_max = 64;          // AppendRequests to one peer not yet answered
-  size_t inflight_bytes_max = 8 << 20;       // and their bytes
-  size_t uncommitted_bytes_max = 64 << 20;   // proposals beyond it are rejected with kTooMany
-  size_t apply_bytes_max = 4 << 20;          // entries handed to apply by one TakeOutput; one always fits
+  size_t append_bytes_max = 1 << 20;        // entries of one AppendRequest; one entry always fits
+  size_t append_entries_max = 4096;         // likewise, by count
+  size_t inflight_appends_max = 64;         // AppendRequests to one peer not yet answered
+  size_t inflight_bytes_max = 8 << 20;      // and their bytes
+  size_t uncommitted_bytes_max = 64 << 20;  // proposals beyond it are rejected with kTooMany
+  size_t apply_bytes_max = 4 << 20;  // entries handed to apply by one TakeOutput; one always fits
 };
 
 // What a process finds on its disk when it starts.
@@ -55,14 +59,15 @@ struct RecoveredState {
 struct Received {
   Message message;
 };
-// Commands of this member's clients. Appended if it leads, passed on to the leader if one is known, else rejected. Every
-// entry that comes of it has exactly the term in which this was stepped: a leader refuses a ProposeRequest of another term
-// (with ProposeResponse kNoLeader). So once an entry of a later term is applied, a proposal not applied by then never will be.
+// Commands of this member's clients. Appended if it leads, passed on to the leader if one is known,
+// else rejected. Every entry that comes of it has exactly the term in which this was stepped: a
+// leader refuses a ProposeRequest of another term (with ProposeResponse kNoLeader). So once an
+// entry of a later term is applied, a proposal not applied by then never will be.
 struct Proposed {
   std::vector<Proposal> proposals;
 };
-// One batch of linearizable reads that arrived before this event (thesis 6.4). Answered by reads_ready or reads_failed
-// exactly once.
+// One batch of linearizable reads that arrived before this event (thesis 6.4). Answered by
+// reads_ready or reads_failed exactly once.
 struct ReadRequested {
   ReadId read;
 };
@@ -74,24 +79,26 @@ struct Appended {
 struct Applied {
   LogIndex index;
 };
-// The log up to `index` may be forgotten: the state machine holds it durably. The core forgets only what every member of the
-// configuration already has; the rest waits for a later call.
+// The log up to `index` may be forgotten: the state machine holds it durably. The core forgets only
+// what every member of the configuration already has; the rest waits for a later call.
 struct Compacted {
   LogIndex index;
 };
-// The transport lost its connection to `peer`, or a message to it: replication to it goes back to probing.
+// The transport lost its connection to `peer`, or a message to it: replication to it goes back to
+// probing.
 struct PeerUnreachable {
   NodeId peer;
 };
-// Hand leadership to `target`, or to the most up-to-date voter if it is kNoNode (thesis 3.10). Ignored unless leading.
+// Hand leadership to `target`, or to the most up-to-date voter if it is kNoNode (thesis 3.10).
+// Ignored unless leading.
 struct TransferRequested {
   NodeId target;
 };
 // The time asked for by next_deadline has come. Stepping it early or late is harmless.
 struct Woke {};
 
-using Event = std::variant<Received, Proposed, ReadRequested, Appended, Applied, Compacted, PeerUnreachable,
-                           TransferRequested, Woke>;
+using Event = std::variant<Received, Proposed, ReadRequested, Appended, Applied, Compacted,
+                           PeerUnreachable, TransferRequested, Woke>;
 
 // ---- Output: everything the core wants done. ----
 
@@ -126,6 +133,7 @@ struct RoleChange {
   RoleName role = RoleName::kFollower;
   Term term;
   NodeId leader;  // kNoNode while unknown
+  friend bool operator==(const RoleChange&, const RoleChange&) = default;
 };
 
 // The entry after which the log starts, and the configuration in force there.
@@ -137,14 +145,16 @@ struct LogStart {
 
 struct Output {
   std::optional<AppendTask> append;
-  std::vector<Message> messages;  // may leave at once, also before `append` is durable (thesis 10.2.1)
-  std::vector<Entry> apply;       // committed, durable here, each once and in order
+  std::vector<Message>
+      messages;              // may leave at once, also before `append` is durable (thesis 10.2.1)
+  std::vector<Entry> apply;  // committed, durable here, each once and in order
   std::vector<ReadReady> reads_ready;
   std::vector<ReadFailed> reads_failed;
   std::vector<ProposalFailed> proposals_failed;
-  std::optional<RoleChange> role_change;  // the state now, if role, term or leader differ from the last one handed out
-  std::optional<LogStart> compacted;      // the log's start moved: the WAL may release up to here
-  Instant next_deadline = kNever;         // step Woke then
+  std::optional<RoleChange>
+      role_change;  // the state now, if role, term or leader differ from the last one handed out
+  std::optional<LogStart> compacted;  // the log's start moved: the WAL may release up to here
+  Instant next_deadline = kNever;     // step Woke then
 };
 
 // ---- Views, for status, metrics and tests. ----
@@ -176,7 +186,8 @@ class CoreState;
 
 class Core {
  public:
-  // `seed` is the source of every random choice (election timeouts). `now` starts the first timeout.
+  // `seed` is the source of every random choice (election timeouts). `now` starts the first
+  // timeout.
   Core(const CoreConfig& config, RecoveredState recovered, uint64_t seed, Instant now);
   ~Core();
   Core(const Core&) = delete;
@@ -192,9 +203,11 @@ class Core {
   const Configuration& configuration() const;
   bool leading() const;
   Term term() const;
+  LogIndex commit() const;
+  LogIndex applied() const;
 
-  // Every invariant that can be seen from one member (invariants.h), or the words for the first that is broken.
-  // Run after every step in tests and simulation.
+  // Every invariant that can be seen from one member (invariants.h), or the words for the first
+  // that is broken. Run after every step in tests and simulation.
   std::optional<std::string> CheckInvariants() const;
 
  private:

@@ -1,6 +1,6 @@
-// What members say to each other. Every message carries its sender's term (a pre-vote carries the term it would campaign
-// in). Plain values; raft/transport/codec.h gives them bytes. Any message may be lost, repeated, delayed or reordered
-// without harm to safety (rule R3 of core.h). Any lane.
+// What members say to each other. Every message carries its sender's term (a pre-vote carries the
+// term it would campaign in). Plain values; raft/transport/codec.h gives them bytes. Any message
+// may be lost, repeated, delayed or reordered without harm to safety (rule R3 of core.h). Any lane.
 #pragma once
 
 #include <cstdint>
@@ -26,34 +26,38 @@ struct VoteResponse {
   friend bool operator==(const VoteResponse&, const VoteResponse&) = default;
 };
 
-// Thesis 3.5. `round` numbers the leader's latest quorum round (reads and check-quorum, thesis 6.2 and 6.4); any answer that
-// echoes it proves that the sender still followed this leader after the round began.
+// Thesis 3.5. `round` numbers the leader's latest quorum round (reads and check-quorum, thesis 6.2
+// and 6.4); any answer that echoes it proves that the sender still followed this leader after the
+// round began.
 struct AppendRequest {
   LogIndex prev_index;
   Term prev_term;
   LogIndex commit;
   uint64_t round = 0;
+  LogIndex everywhere;  // every member holds the log durably up to here, so it may be forgotten
   std::vector<Entry> entries;
   friend bool operator==(const AppendRequest&, const AppendRequest&) = default;
 };
 
 struct AppendResponse {
   bool accepted = false;
-  // Accepted: the last index that is durable here and known to match. Rejected: the request's prev_index.
+  // Accepted: the last index that is durable here and known to match. Rejected: the request's
+  // prev_index.
   LogIndex index;
-  // Rejected only: where the leader should try next, the last entry here not after prev_index whose term is at most
-  // prev_term (skips a whole term per exchange, thesis 3.5 end).
+  // Rejected only: where the leader should try next, the last entry here not after prev_index whose
+  // term is at most prev_term (skips a whole term per exchange, thesis 3.5 end).
   LogIndex hint_index;
   Term hint_term;
   uint64_t round = 0;
   friend bool operator==(const AppendResponse&, const AppendResponse&) = default;
 };
 
-// Keeps followers from campaigning and carries a round when there is nothing to append. `commit` never exceeds what the
-// leader knows to match at the receiver, so it needs no log check.
+// Keeps followers from campaigning and carries a round when there is nothing to append. `commit`
+// never exceeds what the leader knows to match at the receiver, so it needs no log check.
 struct Heartbeat {
   LogIndex commit;
   uint64_t round = 0;
+  LogIndex everywhere;  // as in AppendRequest
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -75,22 +79,25 @@ struct ReadIndexResponse {
   friend bool operator==(const ReadIndexResponse&, const ReadIndexResponse&) = default;
 };
 
-// A command before it has a place in the log. `id` is its proposer's; the payload says on its own whose it is.
+// A command before it has a place in the log. `id` is its proposer's; the payload says on its own
+// whose it is.
 struct Proposal {
   ProposalId id;
   Bytes payload;
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
 
-// A follower passes proposals on. The receiver appends all of them or answers with the ids of those it did not.
+// A follower passes proposals on. The receiver appends all of them or answers with the ids of those
+// it did not. The one message that the transport must not repeat: no rule of Raft breaks, but a
+// command would be in the log twice.
 struct ProposeRequest {
   std::vector<Proposal> proposals;
   friend bool operator==(const ProposeRequest&, const ProposeRequest&) = default;
 };
 
 enum class RejectReason : uint8_t {
-  kNoLeader = 0,      // no leader is known, or the receiver is not the leader; certainly not appended
-  kTooMany = 1,       // the leader's uncommitted bytes are at their bound; certainly not appended
+  kNoLeader = 0,  // no leader is known, or the receiver is not the leader; certainly not appended
+  kTooMany = 1,   // the leader's uncommitted bytes are at their bound; certainly not appended
   kTransferring = 2,  // a leadership transfer is under way; certainly not appended
 };
 
@@ -105,9 +112,9 @@ struct TimeoutNow {
   friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
 };
 
-using MessageBody =
-    std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, Heartbeat, HeartbeatResponse,
-                 ReadIndexRequest, ReadIndexResponse, ProposeRequest, ProposeResponse, TimeoutNow>;
+using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse,
+                                 Heartbeat, HeartbeatResponse, ReadIndexRequest, ReadIndexResponse,
+                                 ProposeRequest, ProposeResponse, TimeoutNow>;
 
 struct Message {
   NodeId from;

@@ -1,0 +1,86 @@
+#include "raft/core/configuration.h"
+
+#include <algorithm>
+
+#include "raft/base/check.h"
+#include "raft/base/coding.h"
+
+namespace conclave::raft {
+namespace {
+
+// Layout: this byte, then voters, outgoing and learners, each a count of four bytes and that many
+// ids of eight.
+constexpr uint8_t kFormat = 1;
+
+bool Holds(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::binary_search(nodes.begin(), nodes.end(), node);
+}
+
+bool AscendsWithoutRepeats(const std::vector<NodeId>& nodes) {
+  const auto not_below = [](NodeId a, NodeId b) { return a >= b; };
+  return std::adjacent_find(nodes.begin(), nodes.end(), not_below) == nodes.end() &&
+         (nodes.empty() || nodes.front() != kNoNode);
+}
+
+bool IsWellFormed(const Configuration& configuration) {
+  const auto votes = [&](NodeId node) { return Holds(configuration.voters, node); };
+  return AscendsWithoutRepeats(configuration.voters) &&
+         AscendsWithoutRepeats(configuration.outgoing) &&
+         AscendsWithoutRepeats(configuration.learners) &&
+         std::none_of(configuration.learners.begin(), configuration.learners.end(), votes);
+}
+
+void PutNodes(std::string& out, const std::vector<NodeId>& nodes) {
+  PutFixed32(out, static_cast<uint32_t>(nodes.size()));
+  for (NodeId node : nodes) PutFixed64(out, node.value());
+}
+
+std::vector<NodeId> ReadNodes(ByteReader& reader) {
+  std::vector<NodeId> nodes;
+  const uint32_t count = reader.Fixed32();
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) nodes.push_back(NodeId(reader.Fixed64()));
+  return nodes;
+}
+
+}  // namespace
+
+bool Configuration::IsVoter(NodeId node) const {
+  return Holds(voters, node) || Holds(outgoing, node);
+}
+
+bool Configuration::IsLearner(NodeId node) const { return Holds(learners, node); }
+
+std::vector<NodeId> Configuration::Members() const {
+  std::vector<NodeId> members = voters;
+  members.insert(members.end(), outgoing.begin(), outgoing.end());
+  members.insert(members.end(), learners.begin(), learners.end());
+  std::sort(members.begin(), members.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  return members;
+}
+
+std::string EncodeConfiguration(const Configuration& configuration) {
+  CHECK(IsWellFormed(configuration));
+  std::string out;
+  PutByte(out, kFormat);
+  PutNodes(out, configuration.voters);
+  PutNodes(out, configuration.outgoing);
+  PutNodes(out, configuration.learners);
+  return out;
+}
+
+absl::StatusOr<Configuration> DecodeConfiguration(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kFormat) return absl::DataLossError("not a configuration: unknown format");
+  Configuration configuration;
+  configuration.voters = ReadNodes(reader);
+  configuration.outgoing = ReadNodes(reader);
+  configuration.learners = ReadNodes(reader);
+  if (!reader.finished()) return absl::DataLossError("not a configuration: wrong length");
+  if (!IsWellFormed(configuration)) {
+    return absl::DataLossError("not a configuration: members repeat or are out of order");
+  }
+  return configuration;
+}
+
+}  // namespace conclave::raft

@@ -1,0 +1,407 @@
+// Replication, commitment, durability, proposals and compaction, a test for each rule.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "raft/core/test_cluster.h"
+
+namespace conclave::raft {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::Field;
+using testing::IsEmpty;
+
+constexpr NodeId k1{1}, k2{2}, k3{3};
+
+class ReplicationTest : public testing::Test {
+ protected:
+  explicit ReplicationTest(TestCluster::Options options = {}) : cluster_(options) {}
+
+  void SetUp() override {
+    cluster_.Elect(k1);
+    cluster_.on_sent = [this](const Message& message) { sent_.push_back(message); };
+  }
+  void TearDown() override { EXPECT_THAT(cluster_.problems(), IsEmpty()); }
+
+  // Messages of one kind since the last call, to one member.
+  template <typename Body>
+  std::vector<Body> Sent(NodeId to) {
+    std::vector<Body> bodies;
+    for (const Message& message : sent_) {
+      const Body* body = std::get_if<Body>(&message.body);
+      if (message.to == to && body != nullptr) bodies.push_back(*body);
+    }
+    sent_.clear();
+    return bodies;
+  }
+
+  TestCluster cluster_;
+  std::vector<Message> sent_;
+};
+
+TEST_F(ReplicationTest, EverybodyAppliesTheSameInTheSameOrder_3_5) {
+  cluster_.Propose(k1, "x");
+  cluster_.Propose(k1, "y");
+  cluster_.Settle();
+  for (NodeId member : cluster_.members()) {
+    EXPECT_THAT(cluster_.applied(member), ElementsAre("x", "y"));
+  }
+}
+
+TEST_F(ReplicationTest, TheDiskAndTheFollowersWorkAtTheSameTime_10_2_1) {
+  cluster_.Propose(k1, "x");
+  EXPECT_EQ(Sent<AppendRequest>(k2).size(), 1u);
+  EXPECT_EQ(cluster_.writes_under_way(k1), 1u);
+}
+
+TEST_F(ReplicationTest, TheLeaderCountsItselfOnlyWhenDurable_10_2_1) {
+  cluster_.Propose(k1, "x");
+  cluster_.Deliver(k1, k2);
+  cluster_.FinishWrite(k2);
+  cluster_.Deliver(k2, k1);
+  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(1)) << "only one disk has it";
+  cluster_.FinishWrite(k1);
+  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
+}
+
+TEST_F(ReplicationTest, FollowersAloneMayCommitAndTheLeaderAppliesLater_10_2_1) {
+  cluster_.Propose(k1, "x");
+  for (NodeId follower : {k2, k3}) {
+    cluster_.Deliver(k1, follower);
+    cluster_.FinishWrite(follower);
+    cluster_.Deliver(follower, k1);
+  }
+  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
+  EXPECT_FALSE(cluster_.Apply(k1)) << "it is not durable here";
+  cluster_.FinishWrite(k1);
+  EXPECT_TRUE(cluster_.Apply(k1));
+}
+
+TEST_F(ReplicationTest, WhatIsProposedInOneDrainGoesOutAsOneRequest) {
+  cluster_.ProposeAll(k1, {"a", "b", "c"});
+  const auto requests = Sent<AppendRequest>(k2);
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].entries.size(), 3u);
+}
+
+TEST_F(ReplicationTest, RequestsDoNotWaitForAnswers_10_2_1) {
+  cluster_.Propose(k1, "a");
+  cluster_.Propose(k1, "b");
+  const auto requests = Sent<AppendRequest>(k2);
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[1].prev_index, LogIndex(2));
+}
+
+TEST_F(ReplicationTest, AFollowerAnswersAfterItsDisk_3_8) {
+  cluster_.Propose(k1, "a");
+  sent_.clear();
+  cluster_.Deliver(k1, k2);
+  EXPECT_THAT(Sent<AppendResponse>(k1), IsEmpty());
+  cluster_.FinishWrite(k2);
+  EXPECT_THAT(Sent<AppendResponse>(k1),
+              ElementsAre(AllOf(Field(&AppendResponse::accepted, true),
+                                Field(&AppendResponse::index, LogIndex(2)))));
+}
+
+TEST_F(ReplicationTest, ARepeatedRequestIsAnsweredBehindTheWriteItWaitsFor) {
+  cluster_.Propose(k1, "a");
+  cluster_.Repeat(k1, k2);
+  cluster_.Deliver(k1, k2);
+  sent_.clear();
+  cluster_.Deliver(k1, k2);
+  EXPECT_THAT(Sent<AppendResponse>(k1), IsEmpty());
+  cluster_.FinishWrite(k2);
+  EXPECT_EQ(Sent<AppendResponse>(k1).size(), 1u);
+  cluster_.FinishWrite(k2);
+  EXPECT_EQ(Sent<AppendResponse>(k1).size(), 1u);
+}
+
+TEST_F(ReplicationTest, AnAcceptedIndexNeverGoesBeyondTheRequest_3_5) {
+  cluster_.Propose(k1, "a");
+  cluster_.Propose(k1, "b");
+  cluster_.Settle();
+  sent_.clear();
+  // An old request comes late: the follower has more, but it says only what the request shows to
+  // match.
+  cluster_.Inject({k1, k2, Term(1),
+                   AppendRequest{.prev_index = LogIndex(1),
+                                 .prev_term = Term(1),
+                                 .commit = {},
+                                 .everywhere = {},
+                                 .entries = {}}});
+  cluster_.Deliver(k1, k2);
+  EXPECT_THAT(Sent<AppendResponse>(k1), ElementsAre(Field(&AppendResponse::index, LogIndex(1))));
+  EXPECT_EQ(cluster_.status(k2).last_index, LogIndex(3)) << "and it loses nothing";
+}
+
+TEST_F(ReplicationTest, CommitIsBoundedByWhatIsKnownToMatch_3_5) {
+  cluster_.Isolate(k1);
+  cluster_.Propose(k1, "gone");
+  cluster_.Settle();
+  cluster_.Elect(k2);
+  // The new leader has committed 2/2. Member 1 hears so before its own 2/1 is replaced.
+  cluster_.Inject({k2, k1, Term(2),
+                   AppendRequest{.prev_index = LogIndex(1),
+                                 .prev_term = Term(1),
+                                 .commit = LogIndex(2),
+                                 .everywhere = {},
+                                 .entries = {}}});
+  cluster_.Deliver(k2, k1);
+  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(1));
+}
+
+TEST_F(ReplicationTest, LostRequestsAreFoundByHeartbeats) {
+  cluster_.Propose(k1, "a");
+  cluster_.Drop(k1, k2);
+  cluster_.Drop(k1, k3);
+  cluster_.RunFor(Milliseconds(500));
+  EXPECT_THAT(cluster_.applied(k3), ElementsAre("a"));
+}
+
+TEST_F(ReplicationTest, ALostConnectionGoesBackToWhatIsCertain) {
+  cluster_.Propose(k1, "a");
+  cluster_.Drop(k1, k2);
+  cluster_.Step(k1, PeerUnreachable{k2});
+  EXPECT_EQ(cluster_.status(k1).peers[0].next, LogIndex(2));
+  cluster_.RunFor(Milliseconds(250));
+  EXPECT_THAT(cluster_.applied(k2), ElementsAre("a"));
+}
+
+TEST_F(ReplicationTest, HeartbeatsCarryOnlyCommitsThatMatch_3_5) {
+  cluster_.Isolate(k3);
+  cluster_.Propose(k1, "a");
+  cluster_.Settle();
+  sent_.clear();
+  cluster_.Wake(k1);
+  EXPECT_THAT(Sent<Heartbeat>(k3), ElementsAre(Field(&Heartbeat::commit, LogIndex(1))));
+  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
+}
+
+TEST_F(ReplicationTest, AFollowerThatLostItsLogDoesNotGoOn) {
+  EXPECT_DEATH(
+      {
+        cluster_.Inject(
+            {k1, k2, Term(1), Heartbeat{.commit = LogIndex(7), .round = 0, .everywhere = {}}});
+        cluster_.Deliver(k1, k2);
+      },
+      "lost");
+}
+
+// ---- Durability by write number. ----
+
+RecoveredState ThreeVoters() {
+  RecoveredState recovered;
+  recovered.configuration.voters = {k1, k2, k3};
+  return recovered;
+}
+
+// `count` entries of `term` after (prev, prev_term).
+AppendRequest Request(uint64_t prev, uint64_t prev_term, uint64_t term, size_t count) {
+  AppendRequest request{.prev_index = LogIndex(prev),
+                        .prev_term = Term(prev_term),
+                        .commit = {},
+                        .everywhere = {},
+                        .entries = {}};
+  for (size_t i = 1; i <= count; ++i) {
+    request.entries.push_back({Term(term), LogIndex(prev + i), EntryKind::kCommand, {}});
+  }
+  return request;
+}
+
+TEST(DurabilityTest, AConflictTakesDurabilityBackAtOnce) {
+  Core core({.id = k1}, ThreeVoters(), 1, Instant{});
+  core.Step(Instant{}, Received{{k2, k1, Term(1), Request(0, 0, 1, 5)}});
+  core.Step(Instant{}, Appended{core.TakeOutput().append->write});
+  EXPECT_EQ(core.Status().durable, LogIndex(5));
+  core.Step(Instant{}, Received{{k3, k1, Term(2), Request(2, 1, 2, 1)}});
+  EXPECT_EQ(core.Status().durable, LogIndex(2));
+}
+
+TEST(DurabilityTest, ALaterWriteThatReplacesBoundsWhatAnEarlierOneMakesDurable) {
+  Core core({.id = k1}, ThreeVoters(), 1, Instant{});
+  core.Step(Instant{}, Received{{k2, k1, Term(1), Request(0, 0, 1, 5)}});
+  const WriteId first = core.TakeOutput().append->write;
+  core.Step(Instant{}, Received{{k3, k1, Term(2), Request(2, 1, 2, 2)}});
+  const WriteId second = core.TakeOutput().append->write;
+  core.Step(Instant{}, Received{{k3, k1, Term(2), Request(4, 2, 2, 1)}});
+  const WriteId third = core.TakeOutput().append->write;
+  core.Step(Instant{}, Appended{first});
+  EXPECT_EQ(core.Status().durable, LogIndex(2)) << "3 to 5 are replaced by the second write";
+  core.Step(Instant{}, Appended{second});
+  EXPECT_EQ(core.Status().durable, LogIndex(4));
+  core.Step(Instant{}, Appended{third});
+  EXPECT_EQ(core.Status().durable, LogIndex(5));
+  EXPECT_EQ(core.CheckInvariants(), std::nullopt);
+}
+
+TEST(DurabilityTest, WhatIsNotYetHandedOutBoundsItToo) {
+  Core core({.id = k1}, ThreeVoters(), 1, Instant{});
+  core.Step(Instant{}, Received{{k2, k1, Term(1), Request(0, 0, 1, 3)}});
+  const WriteId first = core.TakeOutput().append->write;
+  core.Step(Instant{}, Received{{k3, k1, Term(2), Request(1, 1, 2, 1)}});
+  core.Step(Instant{}, Appended{first});
+  EXPECT_EQ(core.Status().durable, LogIndex(1));
+}
+
+// ---- Proposals. ----
+
+TEST_F(ReplicationTest, AFollowerPassesProposalsOn) {
+  cluster_.Propose(k2, "x");
+  cluster_.Settle();
+  EXPECT_THAT(cluster_.applied(k2), ElementsAre("x"));
+}
+
+TEST_F(ReplicationTest, OnlyTheLeaderOfTheProposalsTermTakesIt) {
+  cluster_.Elect(k2);
+  sent_.clear();
+  const ProposeRequest request{{Proposal{ProposalId(7), Bytes::Copy("x")}}};
+  cluster_.Inject({k3, k2, Term(1), request});  // it was meant for the leader of term 1
+  cluster_.Inject({k3, k1, Term(2), request});  // it leads no more
+  cluster_.Deliver(k3, k2);
+  cluster_.Deliver(k3, k1);
+  EXPECT_EQ(cluster_.status(k2).last_index, LogIndex(2)) << "nothing after the no-op";
+  EXPECT_THAT(Sent<ProposeResponse>(k3),
+              ElementsAre(Field(&ProposeResponse::rejected, ElementsAre(ProposalId(7))),
+                          Field(&ProposeResponse::rejected, ElementsAre(ProposalId(7)))));
+  cluster_.Drop(k2, k3);
+  cluster_.Drop(k1, k3);
+}
+
+TEST_F(ReplicationTest, WithoutALeaderProposalsFailAtOnce) {
+  cluster_.Crash(k1);
+  cluster_.Step(k2, PeerUnreachable{k1});
+  cluster_.TimeOut(k2);
+  cluster_.Propose(k2, "x");
+  EXPECT_THAT(cluster_.proposals_failed,
+              ElementsAre(Field(&ProposalFailed::reason, RejectReason::kNoLeader)));
+}
+
+TestCluster::Options Bounded() {
+  TestCluster::Options options;
+  options.config.uncommitted_bytes_max = 100;
+  options.config.inflight_appends_max = 2;
+  options.config.apply_bytes_max = 1;
+  return options;
+}
+
+class BoundedTest : public ReplicationTest {
+ protected:
+  BoundedTest() : ReplicationTest(Bounded()) {}
+};
+
+TEST_F(BoundedTest, UncommittedBytesAreBounded) {
+  cluster_.ProposeAll(k1, {"a", "b", "c", "d"});  // each counts as 33 bytes
+  EXPECT_THAT(cluster_.proposals_failed,
+              ElementsAre(Field(&ProposalFailed::reason, RejectReason::kTooMany)));
+  cluster_.Settle();
+  cluster_.Propose(k1, "e");
+  cluster_.Settle();
+  EXPECT_THAT(cluster_.applied(k1), ElementsAre("a", "b", "c", "e"));
+}
+
+TEST_F(BoundedTest, RequestsInFlightAreBounded) {
+  for (const char* payload : {"a", "b", "c"}) cluster_.Propose(k1, payload);
+  EXPECT_EQ(Sent<AppendRequest>(k2).size(), 2u);
+  cluster_.Settle();
+  EXPECT_THAT(cluster_.applied(k2), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(BoundedTest, EntriesToApplyComeInBoundedPieces) {
+  cluster_.ProposeAll(k1, {"a", "b", "c"});
+  std::vector<size_t> pieces;
+  cluster_.on_output = [&](NodeId member, const Output& output) {
+    if (member == k2 && !output.apply.empty()) pieces.push_back(output.apply.size());
+  };
+  cluster_.RunFor(Milliseconds(10));
+  EXPECT_THAT(pieces, ElementsAre(1, 1, 1));
+}
+
+// ---- Compaction of the log. ----
+
+TEST_F(ReplicationTest, TheLogGoesOnlyAsFarAsEveryMemberHasIt) {
+  cluster_.Isolate(k3);
+  cluster_.ProposeAll(k1, {"a", "b"});
+  cluster_.Settle();
+  cluster_.Compact(k1, LogIndex(3));
+  EXPECT_EQ(cluster_.status(k1).first_index, LogIndex(2)) << "member 3 has only 1";
+  cluster_.Heal();
+  cluster_.RunFor(Milliseconds(500));
+  cluster_.Compact(k1, LogIndex(3));
+  EXPECT_EQ(cluster_.status(k1).first_index, LogIndex(4));
+}
+
+TEST_F(ReplicationTest, FollowersLetGoWhatTheLeaderSaysEverybodyHas) {
+  cluster_.ProposeAll(k1, {"a", "b"});
+  cluster_.Settle();
+  cluster_.RunFor(Milliseconds(200));
+  cluster_.Compact(k2, LogIndex(2));
+  EXPECT_EQ(cluster_.status(k2).first_index, LogIndex(3));
+}
+
+TEST_F(ReplicationTest, AMemberThatRestartsWithAShortLogCatchesUp) {
+  cluster_.ProposeAll(k1, {"a", "b"});
+  cluster_.RunFor(Milliseconds(300));
+  for (NodeId member : cluster_.members()) cluster_.Compact(member, LogIndex(3));
+  cluster_.Crash(k2);
+  cluster_.Propose(k1, "c");
+  cluster_.Settle();
+  cluster_.Restart(k2);
+  cluster_.RunFor(Seconds(1));
+  EXPECT_THAT(cluster_.applied(k2), ElementsAre("a", "b", "c"));
+}
+
+// ---- What a restart finds. ----
+
+TEST(RecoveryTest, WhatTheStateMachineHoldsIsCommittedAndNotAppliedAgain) {
+  RecoveredState recovered = ThreeVoters();
+  recovered.hard_state = {Term(3), k2};
+  recovered.entries = Request(0, 0, 1, 5).entries;
+  recovered.applied = LogIndex(4);
+  Core core({.id = k1}, recovered, 1, Instant{});
+  const Output output = core.TakeOutput();
+  EXPECT_THAT(output.apply, IsEmpty());
+  EXPECT_EQ(output.append, std::nullopt);
+  const CoreStatus status = core.Status();
+  EXPECT_EQ(status.term, Term(3));
+  EXPECT_EQ(status.vote, k2);
+  EXPECT_EQ(status.commit, LogIndex(4));
+  EXPECT_EQ(status.applied, LogIndex(4));
+  EXPECT_EQ(status.durable, LogIndex(5));
+}
+
+TEST(RecoveryTest, TheNewestConfigurationOfTheLogIsInForce_4_1) {
+  const Configuration changed{.voters = {k1, k2}, .outgoing = {}, .learners = {k3}};
+  RecoveredState recovered = ThreeVoters();
+  recovered.hard_state.term = Term(1);
+  recovered.entries = Request(0, 0, 1, 2).entries;
+  recovered.entries[1].kind = EntryKind::kConfiguration;
+  recovered.entries[1].payload = Bytes::Copy(EncodeConfiguration(changed));
+  const Core core({.id = k1}, recovered, 1, Instant{});
+  EXPECT_EQ(core.configuration(), changed);
+}
+
+// ---- Configurations. ----
+
+TEST_F(ReplicationTest, AConfigurationIsInForceOnAppendAndGoesWithItsEntry_4_1) {
+  cluster_.Isolate(k3);
+  const Configuration changed{.voters = {k1, k2}, .outgoing = {}, .learners = {k3}};
+  const Entry entry{Term(1), LogIndex(2), EntryKind::kConfiguration,
+                    Bytes::Copy(EncodeConfiguration(changed))};
+  AppendRequest request{.prev_index = LogIndex(1),
+                        .prev_term = Term(1),
+                        .commit = {},
+                        .everywhere = {},
+                        .entries = {entry}};
+  cluster_.Inject({k1, k3, Term(1), request});
+  cluster_.Deliver(k1, k3);
+  EXPECT_EQ(cluster_.core(k3).configuration(), changed);
+  request.entries = {{Term(2), LogIndex(2), EntryKind::kNoop, {}}};
+  cluster_.Elect(k2);
+  cluster_.Inject({k2, k3, Term(2), request});
+  cluster_.Deliver(k2, k3);
+  EXPECT_EQ(cluster_.core(k3).configuration(), cluster_.core(k1).configuration());
+}
+
+}  // namespace
+}  // namespace conclave::raft

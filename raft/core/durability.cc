@@ -1,0 +1,65 @@
+#include "raft/core/durability.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "raft/base/check.h"
+
+namespace conclave::raft {
+
+void AppendEntry(CoreState& state, Entry entry) {
+  CHECK(state.unwritten <= entry.index);
+  state.configurations.OnAppend(entry);
+  state.log.Append(std::move(entry));
+}
+
+void TruncateLog(CoreState& state, LogIndex index) {
+  CHECK_MSG(index > state.commit, "a committed entry must never be replaced");
+  state.log.TruncateFrom(index);
+  state.configurations.TruncateFrom(index);
+  state.unwritten = std::min(state.unwritten, index);
+  state.durable = std::min(state.durable, index.Prev());
+}
+
+std::optional<AppendTask> TakeAppendTask(CoreState& state) {
+  const LogIndex last = state.log.last_index();
+  const bool to_write = state.unwritten <= last || state.hard_state_dirty;
+  if (!to_write && state.writes.empty()) {
+    // All that the messages depend on is durable already.
+    std::move(state.after_durable.begin(), state.after_durable.end(),
+              std::back_inserter(state.messages));
+    state.after_durable.clear();
+    return std::nullopt;
+  }
+  if (!to_write && state.after_durable.empty()) return std::nullopt;
+  AppendTask task;
+  task.write = ++state.last_write;
+  if (state.hard_state_dirty) task.hard_state = HardState{state.term, state.vote};
+  task.entries = state.log.Slice(state.unwritten, last);
+  task.must_sync = to_write;
+  task.after_durable.swap(state.after_durable);
+  CHECK(state.writes.empty() || state.writes.back().write < task.write);
+  state.writes.push_back({task.write, state.unwritten, last});
+  state.hard_state_dirty = false;
+  state.unwritten = last.Next();
+  return task;
+}
+
+bool OnAppended(CoreState& state, WriteId write) {
+  CHECK(write <= state.last_write);
+  LogIndex reached;
+  while (!state.writes.empty() && state.writes.front().write <= write) {
+    reached = state.writes.front().last;
+    state.writes.pop_front();
+  }
+  // An entry at or after the first index of a later write has been replaced by it, or is about to
+  // be.
+  for (const WriteUnderWay& later : state.writes) reached = std::min(reached, later.first.Prev());
+  reached = std::min(reached, state.unwritten.Prev());
+  if (reached <= state.durable) return false;
+  CHECK(reached <= state.log.last_index());
+  state.durable = reached;
+  return true;
+}
+
+}  // namespace conclave::raft

@@ -1,0 +1,167 @@
+#include "raft/core/follower.h"
+
+#include <algorithm>
+
+#include "raft/base/check.h"
+#include "raft/core/candidate.h"
+#include "raft/core/durability.h"
+#include "raft/core/reads.h"
+
+namespace conclave::raft {
+
+void BecomeFollower(CoreState& state, Term term, NodeId leader) {
+  CHECK(term >= state.term);
+  CHECK(leader != state.config.id);
+  FailReads(state);
+  if (term > state.term) {
+    state.term = term;
+    state.vote = kNoNode;
+    state.hard_state_dirty = true;
+  }
+  state.role = Follower{.leader = leader,
+                        .heard = state.now,
+                        .connection_lost = false,
+                        .round_echoed = 0,
+                        .reads = {}};
+  ResetElectionTimer(state);
+}
+
+void ResetElectionTimer(CoreState& state) {
+  const auto timeout = static_cast<uint64_t>(state.config.election_timeout.count());
+  CHECK(timeout > 0);
+  state.election_at = state.now + Duration(timeout + state.random.Below(timeout));
+}
+
+namespace {
+
+// The leader of this term spoke.
+void HearLeader(CoreState& state, NodeId leader) {
+  CHECK_MSG(state.leader() == nullptr, "two leaders in one term");
+  Follower* follower = state.follower();
+  if (follower == nullptr || follower->leader != leader) {
+    CHECK_MSG(state.LeaderId() == kNoNode, "two leaders in one term");
+    return BecomeFollower(state, state.term, leader);
+  }
+  follower->heard = state.now;
+  follower->connection_lost = false;
+  ResetElectionTimer(state);
+}
+
+void AdvanceCommit(CoreState& state, LogIndex commit) {
+  CHECK(commit <= state.log.last_index());
+  state.commit = std::max(state.commit, commit);
+}
+
+// Adds what is new, replacing what conflicts. Entries that match already stay, and so does what
+// follows them: a late request must not truncate what a newer one has brought (thesis 3.5).
+void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    if (entry.index <= state.log.start()) continue;
+    const std::optional<Term> ours = state.log.TermAt(entry.index);
+    if (ours == entry.term) continue;
+    if (ours.has_value()) TruncateLog(state, entry.index);
+    AppendEntry(state, entry);
+  }
+}
+
+// The last place at which the logs can agree: no later entry of ours has a term that the leader's
+// log can have there.
+AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
+  CHECK(request.prev_index > state.log.start());
+  const LogIndex hint = state.log.LastAtMost(request.prev_index, request.prev_term);
+  return {.accepted = false,
+          .index = request.prev_index,
+          .hint_index = hint,
+          .hint_term = *state.log.TermAt(hint),
+          .round = request.round};
+}
+
+// A round only asks whether this member still follows, so it need not wait for the disk as the
+// entries do: else one slow disk would hold up reads (thesis 6.4).
+void EchoNewRound(CoreState& state, NodeId from, const AppendRequest& request) {
+  Follower& follower = *state.follower();
+  CHECK(follower.leader == from);
+  if (request.entries.empty() || request.round <= follower.round_echoed) return;
+  follower.round_echoed = request.round;
+  state.Send(from, HeartbeatResponse{.round = request.round});
+}
+
+bool IsWellFormed(const AppendRequest& request) {
+  LogIndex expected = request.prev_index.Next();
+  Term term = request.prev_term;
+  for (const Entry& entry : request.entries) {
+    if (entry.index != expected || entry.term < term) return false;
+    ++expected;
+    term = entry.term;
+  }
+  return true;
+}
+
+}  // namespace
+
+void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request) {
+  if (!IsWellFormed(request)) return;
+  HearLeader(state, from);
+  state.everywhere = std::max(state.everywhere, request.everywhere);
+  // What is before our log's start is committed, so it matches.
+  const bool matches = request.prev_index <= state.log.start() ||
+                       state.log.TermAt(request.prev_index) == request.prev_term;
+  if (!matches) return state.Send(from, Rejection(state, request));
+  MergeEntries(state, request.entries);
+  // Beyond the request nothing is known to match: what follows in our log may be another leader's.
+  const LogIndex known = std::max(request.prev_index + request.entries.size(), state.log.start());
+  AdvanceCommit(state, std::min(request.commit, known));
+  EchoNewRound(state, from, request);
+  AppendResponse response;
+  response.accepted = true;
+  response.index = known;
+  response.round = request.round;
+  state.SendAfterDurable(from, response);
+}
+
+void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
+  HearLeader(state, from);
+  // The leader says only what this member has acknowledged as durable.
+  if (heartbeat.commit > state.log.last_index()) {
+    Fatal(
+        "the leader knows of acknowledged entries that are not in this member's log: it was lost");
+  }
+  state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
+  AdvanceCommit(state, heartbeat.commit);
+  Follower& follower = *state.follower();
+  follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);
+  state.Send(from, HeartbeatResponse{.round = heartbeat.round});
+}
+
+bool HearsLeader(const CoreState& state) {
+  if (state.leader() != nullptr) return true;  // check-quorum ends it when that stops being true
+  const Follower* follower = state.follower();
+  return follower != nullptr && follower->leader != kNoNode && !follower->connection_lost &&
+         state.now - follower->heard < state.config.election_timeout;
+}
+
+void OnLeaderUnreachable(CoreState& state, NodeId peer) {
+  Follower* follower = state.follower();
+  if (follower == nullptr || follower->leader != peer || peer == kNoNode) return;
+  FailReads(state);
+  follower->connection_lost = true;
+  const auto spread = static_cast<uint64_t>(3 * state.config.heartbeat_interval.count());
+  CHECK(spread > 0);
+  state.election_at = std::min(state.election_at, state.now + Duration(state.random.Below(spread)));
+}
+
+void OnFollowerWoke(CoreState& state) {
+  CHECK(state.leader() == nullptr);
+  ExpireReads(state);
+  if (state.now < state.election_at) return;
+  if (state.IsVoter()) return StartPreVote(state);
+  // Who does not vote does not campaign either; it only stops to believe in its leader.
+  BecomeFollower(state, state.term, kNoNode);
+}
+
+Instant FollowerDeadline(const CoreState& state) {
+  CHECK(state.leader() == nullptr);
+  return std::min(state.election_at, ReadsDeadline(state));
+}
+
+}  // namespace conclave::raft

@@ -1,0 +1,71 @@
+#include "raft/core/leader.h"
+
+#include <algorithm>
+
+#include "raft/base/check.h"
+#include "raft/core/follower.h"
+#include "raft/core/proposals.h"
+#include "raft/core/quorum.h"
+#include "raft/core/transfer.h"
+
+namespace conclave::raft {
+namespace {
+
+// When this leader will have been without a quorum for an election timeout (thesis 6.2); kNever if
+// it is one by itself.
+Instant QuorumDeadline(const CoreState& state) {
+  const Leader& leader = *state.leader();
+  const uint64_t contact = MajorityValue(state.configuration(), [&](NodeId voter) {
+    const Instant heard = voter == state.config.id ? kNever : leader.At(voter).heard;
+    CHECK(heard == kNever || heard <= state.now);
+    return static_cast<uint64_t>(heard.time_since_epoch().count());
+  });
+  const Instant heard{Duration(static_cast<int64_t>(contact))};
+  return heard == kNever ? kNever : heard + state.config.election_timeout;
+}
+
+}  // namespace
+
+void BecomeLeader(CoreState& state) {
+  CHECK(state.candidate() != nullptr && !state.candidate()->pre_vote);
+  CHECK(state.vote == state.config.id);
+  const LogIndex last = state.log.last_index();
+  Leader leader;
+  for (NodeId member : state.configuration().Members()) {
+    if (member == state.config.id) continue;
+    leader.peers.emplace(member, Peer{.progress = Progress(last.Next()), .heard = state.now});
+  }
+  leader.uncommitted_bytes = state.log.BytesBetween(state.commit, last);
+  leader.heartbeat_at = state.now + state.config.heartbeat_interval;
+  leader.term_start = last.Next();
+  AppendAsLeader(state, leader, EntryKind::kNoop, {});
+  state.role = std::move(leader);
+  state.election_at = kNever;
+}
+
+void OnLeaderWoke(CoreState& state) {
+  Leader* leader = state.leader();
+  CHECK(leader != nullptr);
+  // A leader that hears from no quorum steps down, so that its clients look elsewhere (thesis 6.2).
+  if (state.now >= QuorumDeadline(state)) return BecomeFollower(state, state.term, kNoNode);
+  if (state.now >= leader->transfer_deadline) AbortTransfer(*leader);
+  if (state.now < leader->heartbeat_at) return;
+  leader->heartbeat_at = state.now + state.config.heartbeat_interval;
+  leader->heartbeat_due = true;
+}
+
+Instant LeaderDeadline(const CoreState& state) {
+  const Leader* leader = state.leader();
+  CHECK(leader != nullptr);
+  if (leader->peers.empty()) return kNever;  // nobody to keep in touch with
+  return std::min({leader->heartbeat_at, leader->transfer_deadline, QuorumDeadline(state)});
+}
+
+void HearPeer(CoreState& state, NodeId from) {
+  CHECK(from != state.config.id);
+  Leader* leader = state.leader();
+  if (leader == nullptr) return;
+  if (Peer* peer = leader->Find(from)) peer->heard = state.now;
+}
+
+}  // namespace conclave::raft

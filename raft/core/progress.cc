@@ -1,0 +1,116 @@
+#include "raft/core/progress.h"
+
+#include <algorithm>
+
+#include "raft/base/check.h"
+
+namespace conclave::raft {
+
+void InflightWindow::Add(LogIndex last, size_t bytes) {
+  CHECK(requests_.empty() || last > requests_.back().last);
+  requests_.push_back({last, bytes});
+  bytes_ += bytes;
+}
+
+void InflightWindow::FreeThrough(LogIndex index) {
+  while (!requests_.empty() && requests_.front().last <= index) {
+    CHECK(bytes_ >= requests_.front().bytes);
+    bytes_ -= requests_.front().bytes;
+    requests_.pop_front();
+  }
+}
+
+void InflightWindow::Clear() {
+  requests_.clear();
+  bytes_ = 0;
+}
+
+bool InflightWindow::Full(const WindowLimits& limits) const {
+  return requests_.size() >= limits.appends_max || bytes_ >= limits.bytes_max;
+}
+
+Progress::Progress(LogIndex next) : next_(next) { CHECK(next > LogIndex(0)); }
+
+bool Progress::MaySend(const WindowLimits& limits) const {
+  return state_ == State::kProbe ? !probe_sent_ : !window_.Full(limits);
+}
+
+bool Progress::OwesEmpty(const WindowLimits& limits, LogIndex commit) const {
+  if (state_ == State::kProbe) return !probe_sent_;
+  // A closed window stays closed for news of commits too: an unanswering peer must not be sent more
+  // without bound.
+  const bool commit_is_news = std::min(commit, next_.Prev()) > commit_sent_;
+  return stall_probe_ || (commit_is_news && !window_.Full(limits));
+}
+
+void Progress::Sent(LogIndex last, size_t bytes, LogIndex commit) {
+  CHECK(last >= next_.Prev());
+  stall_probe_ = false;
+  commit_sent_ = std::max(commit_sent_, std::min(commit, last));
+  if (state_ == State::kProbe) {
+    CHECK(!probe_sent_);
+    probe_sent_ = true;
+  } else if (last >= next_) {
+    window_.Add(last, bytes);
+    next_ = last.Next();
+  }
+}
+
+void Progress::HeartbeatSent(LogIndex leader_last) {
+  CHECK(match_ >= match_at_heartbeat_);
+  stalled_ = match_ < leader_last && match_ == match_at_heartbeat_;
+  match_at_heartbeat_ = match_;
+}
+
+void Progress::HeartbeatAnswered() {
+  if (state_ == State::kProbe) {
+    probe_sent_ = false;
+  } else if (stalled_) {
+    stall_probe_ = true;
+  }
+  stalled_ = false;
+}
+
+bool Progress::Accepted(LogIndex index) {
+  const bool news = index > match_;
+  match_ = std::max(match_, index);
+  if (state_ == State::kProbe && index >= match_) {
+    state_ = State::kReplicate;
+    next_ = match_.Next();
+  }
+  next_ = std::max(next_, match_.Next());
+  window_.FreeThrough(match_);
+  CHECK(next_ > match_);
+  return news;
+}
+
+bool Progress::Rejected(LogIndex prev, LogIndex retry_after) {
+  // What a peer has acknowledged it holds. A refusal of it is older than the acknowledgement, or
+  // the peer has lost its disk; that one must not be filled up as if it had never held anything.
+  if (prev <= match_) return false;
+  if (state_ == State::kProbe && prev != next_.Prev()) return false;
+  Probe(std::max(match_.Next(), std::min(prev, retry_after.Next())));
+  return true;
+}
+
+void Progress::SkipTo(LogIndex first) {
+  next_ = std::max(next_, first);
+  CHECK(next_ > match_);
+}
+
+void Progress::Lost() {
+  Probe(match_.Next());
+  probe_sent_ = true;
+}
+
+void Progress::Probe(LogIndex next) {
+  CHECK(next > match_);
+  state_ = State::kProbe;
+  probe_sent_ = false;
+  stall_probe_ = false;
+  next_ = next;
+  commit_sent_ = std::min(commit_sent_, match_);
+  window_.Clear();
+}
+
+}  // namespace conclave::raft

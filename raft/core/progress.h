@@ -1,0 +1,102 @@
+// What a leader knows of one peer's log, and when it may send to it (thesis 3.5, 10.2.1).
+//
+//        +-- rejected, connection lost, or a new leader: one request at a time --+
+//        v                                                                       |
+//     kProbe ---- accepted: match is known ----> kReplicate: many in flight, `next` runs ahead
+//
+// Part of Leader, so it dies with leadership. Raft lane.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "raft/base/types.h"
+
+namespace conclave::raft {
+
+// The bound of one peer's window: either is enough to close it.
+struct WindowLimits {
+  size_t appends_max = 64;
+  size_t bytes_max = 8 << 20;
+};
+
+// The AppendRequests with entries that one peer has not answered, oldest first.
+class InflightWindow {
+ public:
+  // A request ending with `last` was sent. Requires last to be above all others.
+  void Add(LogIndex last, size_t bytes);
+  // The peer holds everything up to `index`.
+  void FreeThrough(LogIndex index);
+  void Clear();
+
+  bool Full(const WindowLimits& limits) const;
+  size_t appends() const { return requests_.size(); }
+  size_t bytes() const { return bytes_; }
+  // The last index sent; only while appends() > 0.
+  LogIndex last() const { return requests_.back().last; }
+
+ private:
+  struct Request {
+    LogIndex last;
+    size_t bytes = 0;
+  };
+  std::deque<Request> requests_;
+  size_t bytes_ = 0;
+};
+
+class Progress {
+ public:
+  enum class State : uint8_t { kProbe, kReplicate };
+
+  // Probes first at the end of the leader's own log, where most peers are (thesis 3.5).
+  explicit Progress(LogIndex next);
+
+  State state() const { return state_; }
+  // Everything up to here is durable at the peer and matches.
+  LogIndex match() const { return match_; }
+  // The first entry of the next request; always above match.
+  LogIndex next() const { return next_; }
+  const InflightWindow& window() const { return window_; }
+  // How far the peer was told that entries are committed, as far as it could use it.
+  LogIndex commit_sent() const { return commit_sent_; }
+
+  // True if a request with entries may be sent now.
+  bool MaySend(const WindowLimits& limits) const;
+  // True if a request is due even if it has no entries: a probe, news of a commit index, or a peer
+  // that has stalled.
+  bool OwesEmpty(const WindowLimits& limits, LogIndex commit) const;
+
+  // A request was sent: everything up to `last` (next - 1 if it was empty), `bytes` of entries,
+  // with this commit index.
+  void Sent(LogIndex last, size_t bytes, LogIndex commit);
+  // A heartbeat was sent by the clock. A peer that is behind `leader_last` and has not moved since
+  // the one before may have lost requests.
+  void HeartbeatSent(LogIndex leader_last);
+  void HeartbeatAnswered();
+
+  // The peer holds everything up to `index`. True if that is news.
+  bool Accepted(LogIndex index);
+  // The peer refused a request that followed `prev`; nothing after `retry_after` can match. False
+  // if it is an old answer.
+  bool Rejected(LogIndex prev, LogIndex retry_after);
+  // The leader's log starts at `first`, and the peer is known to hold all before it.
+  void SkipTo(LogIndex first);
+  // What was in flight is presumed lost. Sends nothing until the peer answers a heartbeat.
+  void Lost();
+
+ private:
+  void Probe(LogIndex next);
+
+  State state_ = State::kProbe;
+  bool probe_sent_ = false;   // probing: one request is under way
+  bool stalled_ = false;      // behind, and no news for a whole heartbeat interval
+  bool stall_probe_ = false;  // it is alive all the same: ask where it is
+  LogIndex match_;
+  LogIndex next_;
+  LogIndex commit_sent_;
+  LogIndex match_at_heartbeat_;
+  InflightWindow window_;
+};
+
+}  // namespace conclave::raft

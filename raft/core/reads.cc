@@ -1,0 +1,126 @@
+#include "raft/core/reads.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/base/check.h"
+#include "raft/core/quorum.h"
+
+namespace conclave::raft {
+namespace {
+
+void FailRead(CoreState& state, ReadId read) {
+  state.reads_failed.push_back({read, RejectReason::kNoLeader});
+}
+
+void AnswerRead(CoreState& state, const WaitingRead& read, LogIndex index) {
+  CHECK(index <= state.commit);
+  if (read.from == state.config.id) {
+    state.reads_ready.push_back({read.read, index});
+  } else {
+    state.Send(read.from, ReadIndexResponse{.read = read.read, .ok = true, .index = index});
+  }
+}
+
+void RefuseRead(CoreState& state, const WaitingRead& read) {
+  if (read.from == state.config.id) {
+    FailRead(state, read.read);
+  } else {
+    state.Send(read.from, ReadIndexResponse{.read = read.read, .ok = false, .index = {}});
+  }
+}
+
+// The round holds if a quorum has echoed it, this member counting for itself.
+void FinishRound(CoreState& state, Leader& leader) {
+  ReadRounds& rounds = leader.rounds;
+  CHECK(rounds.under_way);
+  const uint64_t echoed = MajorityValue(state.configuration(), [&](NodeId voter) {
+    return voter == state.config.id ? rounds.round : leader.At(voter).round_echoed;
+  });
+  if (echoed < rounds.round) return;
+  rounds.under_way = false;
+  for (const WaitingRead& read : std::exchange(rounds.reads, {})) {
+    AnswerRead(state, read, rounds.index);
+  }
+}
+
+}  // namespace
+
+void OnReadRequested(CoreState& state, ReadId read) {
+  if (Leader* leader = state.leader()) {
+    leader->rounds.waiting.push_back({read, state.config.id});
+    return;
+  }
+  const NodeId leader_id = state.LeaderId();
+  if (leader_id == kNoNode) return FailRead(state, read);
+  std::deque<ForwardedRead>& reads = state.follower()->reads;
+  CHECK_MSG(reads.empty() || reads.back().read < read, "a read id was used twice");
+  reads.push_back({read, state.now});
+  state.Send(leader_id, ReadIndexRequest{.read = read});
+}
+
+void OnReadIndexRequest(CoreState& state, NodeId from, Term term, const ReadIndexRequest& request) {
+  CHECK(term <= state.term);
+  const WaitingRead read{request.read, from};
+  Leader* leader = state.leader();
+  if (leader == nullptr || term != state.term) return RefuseRead(state, read);
+  leader->rounds.waiting.push_back(read);
+}
+
+void OnReadIndexResponse(CoreState& state, const ReadIndexResponse& response) {
+  Follower* follower = state.follower();
+  if (follower == nullptr) return;
+  const auto asked = std::find_if(follower->reads.begin(), follower->reads.end(),
+                                  [&](const ForwardedRead& r) { return r.read == response.read; });
+  if (asked == follower->reads.end()) return;  // given up, or answered twice
+  follower->reads.erase(asked);
+  if (!response.ok) return FailRead(state, response.read);
+  state.reads_ready.push_back({response.read, response.index});
+}
+
+void StartRound(CoreState& state, Leader& leader) {
+  ReadRounds& rounds = leader.rounds;
+  // Before the term's first commit the leader may not know the last entries that others committed
+  // (thesis 6.4).
+  if (rounds.under_way || rounds.waiting.empty() || state.commit < leader.term_start) return;
+  CHECK(rounds.reads.empty());
+  ++rounds.round;
+  rounds.under_way = true;
+  rounds.index = state.commit;
+  rounds.reads.swap(rounds.waiting);
+  FinishRound(state, leader);  // at once if this member is a quorum by itself
+}
+
+void OnRoundEcho(CoreState& state, Leader& leader, Peer& peer, uint64_t round) {
+  CHECK_MSG(round <= leader.rounds.round, "an echo of a round that never began");
+  peer.round_echoed = std::max(peer.round_echoed, round);
+  if (leader.rounds.under_way) FinishRound(state, leader);
+}
+
+void FailReads(CoreState& state) {
+  if (Follower* follower = state.follower()) {
+    for (const ForwardedRead& read : std::exchange(follower->reads, {})) FailRead(state, read.read);
+  }
+  Leader* leader = state.leader();
+  if (leader == nullptr) return;
+  for (const WaitingRead& read : std::exchange(leader->rounds.reads, {})) RefuseRead(state, read);
+  for (const WaitingRead& read : std::exchange(leader->rounds.waiting, {})) RefuseRead(state, read);
+  leader->rounds.under_way = false;
+}
+
+void ExpireReads(CoreState& state) {
+  Follower* follower = state.follower();
+  while (follower != nullptr && !follower->reads.empty() && state.now >= ReadsDeadline(state)) {
+    FailRead(state, follower->reads.front().read);
+    follower->reads.pop_front();
+  }
+}
+
+Instant ReadsDeadline(const CoreState& state) {
+  const Follower* follower = state.follower();
+  if (follower == nullptr || follower->reads.empty()) return kNever;
+  CHECK(follower->reads.front().asked <= state.now);
+  return follower->reads.front().asked + state.config.election_timeout;
+}
+
+}  // namespace conclave::raft

@@ -1,0 +1,148 @@
+#include "raft/core/replication.h"
+
+#include <algorithm>
+
+#include "raft/base/check.h"
+#include "raft/core/quorum.h"
+#include "raft/core/reads.h"
+#include "raft/core/transfer.h"
+
+namespace conclave::raft {
+namespace {
+
+WindowLimits Limits(const CoreConfig& config) {
+  CHECK(config.inflight_appends_max > 0 && config.inflight_bytes_max > 0);
+  return {.appends_max = config.inflight_appends_max, .bytes_max = config.inflight_bytes_max};
+}
+
+// The AppendRequest that continues where the peer's last one ended, with as many entries as it may
+// carry, or without any.
+AppendRequest RequestFor(const CoreState& state, const Progress& progress, bool with_entries) {
+  const LogIndex prev = progress.next().Prev();
+  AppendRequest request{.prev_index = prev,
+                        .prev_term = *state.log.TermAt(prev),
+                        .commit = state.commit,
+                        .round = state.leader()->rounds.round,
+                        .everywhere = state.everywhere,
+                        .entries = {}};
+  CHECK(prev <= state.log.last_index());
+  if (!with_entries) return request;
+  request.entries = state.log.Slice(progress.next(), state.log.last_index(),
+                                    state.config.append_bytes_max, state.config.append_entries_max);
+  return request;
+}
+
+void SendAppend(CoreState& state, NodeId id, Peer& peer, bool with_entries) {
+  AppendRequest request = RequestFor(state, peer.progress, with_entries);
+  const LogIndex last = request.prev_index + request.entries.size();
+  CHECK(last >= peer.progress.match());
+  peer.progress.Sent(last, state.log.BytesBetween(request.prev_index, last), request.commit);
+  peer.round_sent = request.round;
+  state.Send(id, std::move(request));
+}
+
+void SendAppends(CoreState& state, NodeId id, Peer& peer) {
+  const WindowLimits limits = Limits(state.config);
+  const LogIndex last = state.log.last_index();
+  peer.progress.SkipTo(state.log.first_index());  // compaction.h: every member holds what is before
+  CHECK(peer.progress.next() <= last.Next());
+  while (peer.progress.next() <= last && peer.progress.MaySend(limits)) {
+    SendAppend(state, id, peer, /*with_entries=*/true);
+  }
+  if (peer.progress.OwesEmpty(limits, state.commit)) {
+    SendAppend(state, id, peer, /*with_entries=*/false);
+  }
+}
+
+// Its answer does not wait for the peer's disk, so it goes out by the clock whatever else was sent.
+void SendHeartbeat(CoreState& state, NodeId id, Peer& peer) {
+  const Leader& leader = *state.leader();
+  CHECK(leader.heartbeat_due || leader.rounds.under_way);
+  if (leader.heartbeat_due) peer.progress.HeartbeatSent(state.log.last_index());
+  peer.round_sent = leader.rounds.round;
+  state.Send(id, Heartbeat{.commit = std::min(state.commit, peer.progress.match()),
+                           .round = leader.rounds.round,
+                           .everywhere = state.everywhere});
+}
+
+void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
+  CHECK(!response.accepted);
+  if (response.hint_index >= state.log.start()) {
+    const LogIndex agree = state.log.LastAtMost(response.hint_index, response.hint_term);
+    peer.progress.Rejected(response.index, agree);
+    return;
+  }
+  // A member without entries that every member had has lost its log, and only a snapshot could help
+  // it: it is asked again by the clock, not as fast as it refuses.
+  peer.progress.Lost();
+}
+
+}  // namespace
+
+void OnAppendResponse(CoreState& state, NodeId from, const AppendResponse& response) {
+  Leader* leader = state.leader();
+  Peer* peer = leader != nullptr ? leader->Find(from) : nullptr;
+  if (peer == nullptr) return;
+  OnRoundEcho(state, *leader, *peer, response.round);
+  if (!response.accepted) {
+    return OnRejected(state, *peer, response);
+  }
+  CHECK_MSG(response.index <= state.log.last_index(), "a peer acknowledged what was never sent");
+  if (!peer->progress.Accepted(response.index)) return;
+  MaybeCommit(state);
+  ContinueTransfer(state, *leader);
+}
+
+void OnHeartbeatResponse(CoreState& state, NodeId from, const HeartbeatResponse& response) {
+  Leader* leader = state.leader();
+  Peer* peer = leader != nullptr ? leader->Find(from) : nullptr;
+  if (peer == nullptr) return;
+  OnRoundEcho(state, *leader, *peer, response.round);
+  peer->progress.HeartbeatAnswered();
+}
+
+void OnPeerLost(Leader& leader, NodeId id) {
+  CHECK(id != kNoNode);
+  if (Peer* peer = leader.Find(id)) peer->progress.Lost();
+}
+
+void MaybeCommit(CoreState& state) {
+  Leader* leader = state.leader();
+  if (leader == nullptr) return;
+  const LogIndex held(MajorityValue(state.configuration(), [&](NodeId voter) {
+    const bool self = voter == state.config.id;
+    return (self ? state.durable : leader->At(voter).progress.match()).value();
+  }));
+  // Only an entry of the leader's own term is committed by counting; it carries those before it
+  // (thesis 3.6.2).
+  if (held <= state.commit || state.log.TermAt(held) != state.term) return;
+  const size_t bytes = state.log.BytesBetween(state.commit, held);
+  CHECK(bytes <= leader->uncommitted_bytes);
+  leader->uncommitted_bytes -= bytes;
+  state.commit = held;
+}
+
+void SendToPeers(CoreState& state) {
+  Leader* leader = state.leader();
+  CHECK(leader != nullptr);
+  StartRound(state, *leader);
+  state.everywhere = HeldEverywhere(state);
+  for (auto& [id, peer] : leader->peers) {
+    SendAppends(state, id, peer);
+    const bool round_owed = leader->rounds.under_way && peer.round_sent < leader->rounds.round &&
+                            state.configuration().IsVoter(id);
+    if (leader->heartbeat_due || round_owed) SendHeartbeat(state, id, peer);
+  }
+  leader->heartbeat_due = false;
+}
+
+LogIndex HeldEverywhere(const CoreState& state) {
+  const Leader* leader = state.leader();
+  if (leader == nullptr) return state.everywhere;
+  LogIndex held = state.durable;
+  for (const auto& [id, peer] : leader->peers) held = std::min(held, peer.progress.match());
+  CHECK(held <= state.log.last_index());
+  return std::max(held, state.everywhere);
+}
+
+}  // namespace conclave::raft

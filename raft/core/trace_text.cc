@@ -1,0 +1,161 @@
+#include "raft/core/trace_text.h"
+
+#include "fmt/format.h"
+
+namespace conclave::raft {
+namespace {
+
+std::string ToText(const Entry& entry) {
+  const std::string place = fmt::format("{}/{}", entry.index.value(), entry.term.value());
+  switch (entry.kind) {
+    case EntryKind::kNoop:
+      return place + " no-op";
+    case EntryKind::kConfiguration:
+      return place + " configuration";
+    case EntryKind::kCommand:
+      break;
+  }
+  return fmt::format("{} '{}'", place, entry.payload.view());
+}
+
+std::string ToText(const std::vector<Entry>& entries) {
+  if (entries.empty()) return "no entries";
+  std::string text;
+  for (const Entry& entry : entries) text += (text.empty() ? "" : ", ") + ToText(entry);
+  return text;
+}
+
+std::string Round(uint64_t round) { return round == 0 ? "" : fmt::format(", round {}", round); }
+
+std::string Body(const VoteRequest& body) {
+  return fmt::format("{}Request{}, my log ends at {}/{}", body.pre_vote ? "PreVote" : "Vote",
+                     body.transfer ? " (transfer)" : "", body.last_index.value(),
+                     body.last_term.value());
+}
+
+std::string Body(const VoteResponse& body) {
+  return fmt::format("{}Response, {}", body.pre_vote ? "PreVote" : "Vote",
+                     body.granted ? "granted" : "refused");
+}
+
+std::string Body(const AppendRequest& body) {
+  return fmt::format("AppendRequest after {}/{}, commit {}{}: {}", body.prev_index.value(),
+                     body.prev_term.value(), body.commit.value(), Round(body.round),
+                     ToText(body.entries));
+}
+
+std::string Body(const AppendResponse& body) {
+  if (body.accepted) {
+    return fmt::format("AppendResponse, {} is durable{}", body.index.value(), Round(body.round));
+  }
+  return fmt::format("AppendResponse, nothing fits after {}, try after {}/{}{}", body.index.value(),
+                     body.hint_index.value(), body.hint_term.value(), Round(body.round));
+}
+
+std::string Body(const Heartbeat& body) {
+  return fmt::format("Heartbeat, commit {}{}", body.commit.value(), Round(body.round));
+}
+
+std::string Body(const HeartbeatResponse& body) { return "HeartbeatResponse" + Round(body.round); }
+
+std::string Body(const ReadIndexRequest& body) {
+  return fmt::format("ReadIndexRequest {}", body.read.value());
+}
+
+std::string Body(const ReadIndexResponse& body) {
+  return fmt::format("ReadIndexResponse {}, {}", body.read.value(),
+                     body.ok ? fmt::format("index {}", body.index.value()) : "refused");
+}
+
+std::string Body(const ProposeRequest& body) {
+  std::string text = "ProposeRequest";
+  for (const Proposal& proposal : body.proposals) {
+    text += fmt::format(" '{}'", proposal.payload.view());
+  }
+  return text;
+}
+
+std::string Body(const ProposeResponse& body) {
+  return fmt::format("ProposeResponse, {} refused", body.rejected.size());
+}
+
+std::string Body(const TimeoutNow&) { return "TimeoutNow"; }
+
+std::string ToText(const AppendTask& task) {
+  std::string text = fmt::format("write {}:", task.write.value());
+  if (task.hard_state) {
+    text += fmt::format(" term {}", task.hard_state->term.value());
+    if (task.hard_state->vote != kNoNode) {
+      text += fmt::format(", vote for {}", task.hard_state->vote.value());
+    }
+    if (!task.entries.empty()) text += "; ";
+  }
+  if (!task.entries.empty()) text += (task.hard_state ? "" : " ") + ToText(task.entries);
+  if (!task.must_sync) text += " nothing new";
+  return text;
+}
+
+std::string ToText(const RoleChange& change) {
+  std::string text = fmt::format("{} of term {}", ToString(change.role), change.term.value());
+  if (change.role == RoleName::kFollower && change.leader != kNoNode) {
+    text += fmt::format(" under {}", change.leader.value());
+  }
+  return text;
+}
+
+const char* ToText(RejectReason reason) {
+  switch (reason) {
+    case RejectReason::kNoLeader:
+      return "no leader";
+    case RejectReason::kTooMany:
+      return "too many";
+    case RejectReason::kTransferring:
+      return "leadership is being handed over";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string ToText(const Message& message) {
+  return fmt::format("{} to {}, term {}: {}", message.from.value(), message.to.value(),
+                     message.term.value(),
+                     std::visit([](const auto& body) { return Body(body); }, message.body));
+}
+
+std::vector<std::string> ToLines(NodeId member, const Output& output) {
+  std::vector<std::string> lines;
+  const auto add = [&](const std::string& line) {
+    lines.push_back(fmt::format("{} {}", member.value(), line));
+  };
+  if (output.role_change) add("is now " + ToText(*output.role_change));
+  if (output.append) add("starts " + ToText(*output.append));
+  if (output.append && !output.append->after_durable.empty()) {
+    const size_t count = output.append->after_durable.size();
+    add(fmt::format("holds {} message{} back until write {} is durable", count,
+                    count == 1 ? "" : "s", output.append->write.value()));
+  }
+  if (!output.apply.empty()) add("applies " + ToText(output.apply));
+  for (const ReadReady& ready : output.reads_ready) {
+    add(fmt::format("may answer read {} once {} is applied", ready.read.value(),
+                    ready.index.value()));
+  }
+  for (const ReadFailed& failed : output.reads_failed) {
+    add(fmt::format("fails read {}: {}", failed.read.value(), ToText(failed.reason)));
+  }
+  for (const ProposalFailed& failed : output.proposals_failed) {
+    add(fmt::format("fails proposal {}: {}", failed.id.value(), ToText(failed.reason)));
+  }
+  if (output.compacted)
+    add(fmt::format("lets its log go up to {}", output.compacted->index.value()));
+  return lines;
+}
+
+std::string ToText(const CoreStatus& status) {
+  return fmt::format("{}, log {}..{}, durable {}, commit {}, applied {}",
+                     ToText(RoleChange{status.role, status.term, status.leader}),
+                     status.first_index.value(), status.last_index.value(), status.durable.value(),
+                     status.commit.value(), status.applied.value());
+}
+
+}  // namespace conclave::raft
