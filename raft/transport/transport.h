@@ -1,6 +1,7 @@
-// The seam of the network between members. The real one is server/peer over TCP, the simulated one delays, loses, repeats
-// and partitions by seed. Sending never blocks and never fails loudly: what cannot be sent is dropped and counted
-// (rule R3 of raft/core/core.h), and the stage is told by `unreachable`.
+// The seam of the network between members. The real one is server/peer over TCP, the simulated one
+// delays, loses, repeats and partitions by seed. Sending never blocks and never fails loudly: what
+// cannot be sent is dropped and counted (rule R3 of raft/core/core.h), and the stage is told by
+// `unreachable`.
 #pragma once
 
 #include <vector>
@@ -15,8 +16,8 @@ class Transport {
  public:
   // What the transport tells its owner; both run on the owner's lane.
   struct Receiver {
-    // Messages of one read, in the order they were sent by that peer. Only messages addressed to this member by the peer
-    // they came from get here.
+    // Messages of one read, in the order they were sent by that peer. Only messages addressed to
+    // this member by the peer they came from get here.
     absl::AnyInvocable<void(std::vector<Message>& messages)> received;
     // The connection to `peer` was lost or refused, or its queue overflowed.
     absl::AnyInvocable<void(NodeId peer)> unreachable;
@@ -26,7 +27,8 @@ class Transport {
 
   virtual void SetReceiver(Receiver receiver) = 0;
 
-  // Takes all of `messages`; those to one peer stay in order as long as its connection lasts. From the owner's lane.
+  // Takes all of `messages`; those to one peer stay in order as long as its connection lasts. From
+  // the owner's lane.
   virtual void Send(std::vector<Message> messages) = 0;
 };
 

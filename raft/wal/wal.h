@@ -1,7 +1,8 @@
-// The raft log on disk: an append-only sequence of records in segment files, with group commit (docs/wal-format.md). Owned by
-// the raft stage, all calls on its lane; only Open blocks. While one sync is under way everything appended meanwhile
-// grows the next batch, so one fdatasync serves many proposals (rule R1 of raft/core/core.h: in order, then the callback).
-// The first failed write or sync ends the process: what the disk holds is unknown from then on.
+// The raft log on disk: an append-only sequence of records in segment files, with group commit
+// (docs/wal-format.md). Owned by the raft stage, all calls on its lane; only Open blocks. While one
+// sync is under way everything appended meanwhile grows the next batch, so one fdatasync serves
+// many proposals (rule R1 of raft/core/core.h: in order, then the callback). The first failed write
+// or sync ends the process: what the disk holds is unknown from then on.
 #pragma once
 
 #include <cstdint>
@@ -32,22 +33,23 @@ struct WalContents {
   Term snapshot_term;
   Configuration configuration;  // as of snapshot_index
   std::vector<Entry> entries;
-  bool torn_tail = false;  // an unfinished last write was cut off
+  bool torn_tail = false;  // pieces of an unfinished last write were found and cut off
 };
 
 struct WalStats {
   uint64_t syncs = 0;
-  uint64_t entries = 0;         // entries / syncs is the group-commit factor
+  uint64_t entries = 0;  // entries / syncs is the group-commit factor
   uint64_t bytes = 0;
-  uint64_t segments = 0;        // files now
-  Duration last_sync{};         // how long the latest write and sync took
+  uint64_t segments = 0;  // files now
+  Duration last_sync{};   // how long the latest write and sync took
 };
 
 class Wal {
  public:
-  // Creates the directory of a new member whose log starts empty with `initial` as its configuration. AlreadyExists if it
-  // holds a log.
-  static absl::Status Create(FileSystem& fs, const WalOptions& options, const Configuration& initial);
+  // Creates the directory of a new member whose log starts empty with `initial` as its
+  // configuration. AlreadyExists if it holds a log.
+  static absl::Status Create(FileSystem& fs, const WalOptions& options,
+                             const Configuration& initial);
 
   // True if the directory holds a log.
   static bool Exists(FileSystem& fs, const WalOptions& options);
@@ -56,19 +58,25 @@ class Wal {
     std::unique_ptr<Wal> wal;
     WalContents contents;
   };
-  // Reads everything back. DataLoss names file and offset if a record in the middle is damaged (never for a torn tail);
-  // FailedPrecondition if the log is another member's or another cluster's.
+  // Reads everything back. DataLoss names file and offset if a record in the middle is damaged
+  // (never for a torn tail); FailedPrecondition if the log is another member's or another
+  // cluster's.
   static absl::StatusOr<Opened> Open(FileSystem& fs, const WalOptions& options, Executor* lane);
 
+  // Forgets what is not durable yet; no callback runs any more. The file system may still be at
+  // work in the log's directory for a moment: open the log again only after that file system is
+  // gone.
   virtual ~Wal() = default;
 
-  // Queues the task's hard state and entries. `durable` runs on the lane once this write and all before it are on stable
-  // storage; callbacks run in order, those of one sync together. The task's messages are the caller's business.
+  // Queues the task's hard state and entries. `durable` runs on the lane once this write and all
+  // before it are on stable storage; callbacks run in order, those of one sync together. The task's
+  // messages are the caller's business.
   using Durable = absl::AnyInvocable<void()>;
   virtual void Append(const AppendTask& task, Durable durable) = 0;
 
-  // Forgets entries up to `index` (whose term is `term`, with `configuration` in force there): whole segments are removed
-  // or recycled once nothing in them is needed. Must be durable in the state machine already.
+  // Forgets entries up to `index` (whose term is `term`, with `configuration` in force there):
+  // whole segments are removed or recycled once nothing in them is needed. Must be durable in the
+  // state machine already.
   virtual void Release(LogIndex index, Term term, const Configuration& configuration) = 0;
 
   virtual WalStats Stats() const = 0;

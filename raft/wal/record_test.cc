@@ -1,0 +1,130 @@
+#include "raft/wal/record.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "raft/base/crc32c.h"
+#include "raft/wal/segment.h"
+
+namespace conclave::raft {
+namespace {
+
+const SegmentId kId{1, NodeId(2), 3};
+
+std::string RecordOf(std::string_view payload, uint64_t offset, uint64_t write_start) {
+  std::string out;
+  RecordWriter writer(out);
+  out += payload;
+  writer.Finish(RecordType::kBatch, SumOf(kId), offset, write_start);
+  return out;
+}
+
+TEST(RecordTest, AHeaderAndItsPayloadAreReadBack) {
+  const std::string segment = std::string(64, '\0') + RecordOf("payload", 64, 24);
+  const std::optional<RecordHeader> header = ReadRecordHeader(segment, 64, SumOf(kId));
+  ASSERT_TRUE(header.has_value());
+  EXPECT_EQ(header->type, RecordType::kBatch);
+  EXPECT_EQ(header->payload_bytes, 7u);
+  EXPECT_EQ(header->write_start, 24u);
+  EXPECT_EQ(ReadRecordPayload(segment, 64, *header), "payload");
+  EXPECT_EQ(segment.size(), 64 + RecordBytes(7));
+}
+
+TEST(RecordTest, ARecordCountsOnlyInItsPlaceOfItsSegment) {
+  const std::string record = RecordOf("payload", 8, 8);
+  const std::string moved = std::string(16, '\0') + record;
+  const std::string placed = std::string(8, '\0') + record;
+  EXPECT_FALSE(ReadRecordHeader(moved, 16, SumOf(kId)).has_value());
+  ASSERT_TRUE(ReadRecordHeader(placed, 8, SumOf(kId)).has_value());
+  for (const SegmentId& other :
+       {SegmentId{9, NodeId(2), 3}, SegmentId{1, NodeId(9), 3}, SegmentId{1, NodeId(2), 9}}) {
+    EXPECT_FALSE(ReadRecordHeader(placed, 8, SumOf(other)).has_value());
+  }
+}
+
+TEST(RecordTest, NothingIsReadBeyondTheSegment) {
+  const std::string whole = RecordOf("payload", 0, 0);
+  const RecordHeader header = *ReadRecordHeader(whole, 0, SumOf(kId));
+  for (size_t size = 0; size < whole.size(); ++size) {
+    const std::string_view cut = std::string_view(whole).substr(0, size);
+    EXPECT_EQ(ReadRecordHeader(cut, 0, SumOf(kId)).has_value(), size >= kRecordHeaderBytes);
+    EXPECT_FALSE(size >= kRecordHeaderBytes && ReadRecordPayload(cut, 0, header).has_value());
+  }
+  EXPECT_FALSE(ReadRecordHeader(whole, 1000, SumOf(kId)).has_value());
+}
+
+TEST(RecordTest, NoPartOfAPayloadIsAPayload) {
+  const Configuration configuration{{NodeId(1)}, {}, {}};
+  std::string header, release, batch;
+  EncodeSegmentHeader({kWalFormatVersion, kId, 0, {{}, {}, {}, {}, configuration}}, header);
+  EncodeRelease({LogIndex(1), Term(1), configuration}, release);
+  const std::vector<Entry> entries = {
+      {Term(1), LogIndex(1), EntryKind::kCommand, Bytes::Copy("one")},
+      {Term(1), LogIndex(2), EntryKind::kNoop, Bytes()}};
+  EncodeBatch({}, entries, batch);
+  EXPECT_EQ(batch.size(), BatchPayloadBytes(entries));
+  ASSERT_TRUE(DecodeSegmentHeader(header).ok());
+  ASSERT_TRUE(DecodeRelease(release).ok());
+  ASSERT_EQ(DecodeBatch(Bytes::Copy(batch), 0, batch.size())->entries, entries);
+  for (size_t size = 0; size < header.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeSegmentHeader(header.substr(0, size)).status()));
+  }
+  for (size_t size = 0; size < release.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRelease(release.substr(0, size)).status()));
+  }
+  for (size_t size = 0; size < batch.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeBatch(Bytes::Copy(batch), 0, size).status()));
+  }
+  EXPECT_TRUE(
+      absl::IsDataLoss(DecodeBatch(Bytes::Copy(batch + "x"), 0, batch.size() + 1).status()));
+}
+
+// The example of docs/wal-format.md: an entry "hi" of term 7 and index 300, appended at offset 160
+// of segment 3 by a write that begins at 136.
+TEST(RecordTest, TheDocumentedExample) {
+  std::string record;
+  RecordWriter writer(record);
+  EncodeBatch({Term(7), NodeId(2)},
+              {{Term(7), LogIndex(300), EntryKind::kCommand, Bytes::Copy("hi")}}, record);
+  writer.Finish(RecordType::kBatch, SumOf(kId), 160, 136);
+  const std::string expected_header(
+      "\x2e\x00\x00\x00\x02\x00\x00\x00"   // 46 bytes of payload, a batch
+      "\x88\x00\x00\x00\x00\x00\x00\x00",  // the write begins at 136
+      16);
+  const std::string expected_payload(
+      "\x07\x00\x00\x00\x00\x00\x00\x00"  // term 7
+      "\x02\x00\x00\x00\x00\x00\x00\x00"  // vote for member 2
+      "\x2c\x01\x00\x00\x00\x00\x00\x00"  // the first entry has index 300
+      "\x01\x00\x00\x00"                  // one entry
+      "\x07\x00\x00\x00\x00\x00\x00\x00"  // of term 7
+      "\x02\x00\x00\x00\x00\x00\x00\x00"  // two bytes, a command
+      "hi\x00\x00",                       // and padding
+      48);
+  EXPECT_EQ(record.substr(8), expected_header + expected_payload);
+  const auto fixed32 = [&](size_t at) {
+    uint32_t value;
+    std::memcpy(&value, record.data() + at, sizeof(value));
+    return value;
+  };
+  EXPECT_EQ(fixed32(4), Crc32c(expected_payload));
+  const std::string identity(
+      "\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00"
+      "\x03\x00\x00\x00\x00\x00\x00\x00\xa0\x00\x00\x00\x00\x00\x00\x00",
+      32);
+  EXPECT_EQ(fixed32(0), Crc32c(identity + record.substr(4, 20)));
+  EXPECT_EQ(fixed32(4), 0x6417ec9cu);
+  EXPECT_EQ(fixed32(0), 0xfdfe437du);
+}
+
+TEST(SegmentNameTest, OnlyTheExactFormIsASegment) {
+  EXPECT_EQ(SegmentPath("d", 0x1a), "d/000000000000001a.wal");
+  EXPECT_EQ(SequenceOfSegment("000000000000001a.wal"), 0x1au);
+  EXPECT_EQ(SequenceOfFree("000000000000001a.free"), 0x1au);
+  for (const char* name : {"", ".wal", "1a.wal", "000000000000001a.wal.tmp", "000000000000001g.wal",
+                           "-00000000000001a.wal", "000000000000001a.free"}) {
+    EXPECT_FALSE(SequenceOfSegment(name).has_value()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace conclave::raft

@@ -1,0 +1,99 @@
+#include "raft/wal/segment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace conclave::raft {
+namespace {
+
+constexpr uint64_t kZeroPieceBytes = 1 << 20;
+constexpr size_t kSequenceDigits = 16;
+
+std::optional<uint64_t> ParseName(std::string_view name, std::string_view suffix) {
+  if (name.size() != kSequenceDigits + suffix.size() || !name.ends_with(suffix))
+    return std::nullopt;
+  uint64_t sequence = 0;
+  const char* const end = name.data() + kSequenceDigits;
+  const auto [parsed, error] = std::from_chars(name.data(), end, sequence, 16);
+  if (error != std::errc() || parsed != end) return std::nullopt;
+  return sequence;
+}
+
+absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::string& from,
+                                                  const std::string& to, uint64_t bytes) {
+  if (absl::Status status = fs.Rename(from, to); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(to, OpenMode::kMustExist);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<uint64_t> size = (*file)->Size();
+  if (!size.ok()) return size.status();
+  absl::Status status = absl::OkStatus();
+  if (*size > bytes) {
+    status = (*file)->Truncate(bytes);
+    if (status.ok()) status = (*file)->Sync();
+  } else {
+    status = ZeroAndSync(**file, *size, bytes);
+  }
+  if (!status.ok()) return status;
+  return file;
+}
+
+absl::StatusOr<std::unique_ptr<File>> NewFile(FileSystem& fs, const std::string& path,
+                                              uint64_t bytes) {
+  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kMustNotExist);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = ZeroAndSync(**file, 0, bytes); !status.ok()) return status;
+  return file;
+}
+
+}  // namespace
+
+std::string SegmentPath(const std::string& directory, uint64_t sequence) {
+  return fmt::format("{}/{:016x}.wal", directory, sequence);
+}
+
+std::string FreePath(const std::string& directory, uint64_t sequence) {
+  return fmt::format("{}/{:016x}.free", directory, sequence);
+}
+
+std::optional<uint64_t> SequenceOfSegment(std::string_view name) { return ParseName(name, ".wal"); }
+std::optional<uint64_t> SequenceOfFree(std::string_view name) { return ParseName(name, ".free"); }
+
+absl::Status ZeroAndSync(File& file, uint64_t from, uint64_t to) {
+  const std::string zeros(std::min(kZeroPieceBytes, to - std::min(from, to)), '\0');
+  while (from < to) {
+    const uint64_t size = std::min(kZeroPieceBytes, to - from);
+    absl::Status status = file.WriteAt(from, std::string_view(zeros).substr(0, size));
+    if (status.ok()) status = file.Sync();
+    if (!status.ok()) return status;
+    from += size;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::string& directory,
+                                                     uint64_t sequence, uint64_t bytes,
+                                                     std::optional<uint64_t> recycle) {
+  const std::string path = SegmentPath(directory, sequence);
+  if (fs.Exists(path)) {
+    if (absl::Status status = fs.Remove(path); !status.ok()) return status;
+  }
+  absl::StatusOr<std::unique_ptr<File>> file =
+      recycle.has_value() ? RecycleFile(fs, FreePath(directory, *recycle), path, bytes)
+                          : NewFile(fs, path, bytes);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = fs.SyncDirectory(directory); !status.ok()) return status;
+  return file;
+}
+
+absl::Status DropSegment(FileSystem& fs, const std::string& directory, uint64_t sequence,
+                         bool keep_file) {
+  const std::string path = SegmentPath(directory, sequence);
+  absl::Status status =
+      keep_file ? fs.Rename(path, FreePath(directory, sequence)) : fs.Remove(path);
+  // One sync for each: a crash must never leave a gap in the sequence.
+  return status.ok() ? fs.SyncDirectory(directory) : status;
+}
+
+}  // namespace conclave::raft

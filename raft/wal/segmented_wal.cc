@@ -1,0 +1,241 @@
+#include "raft/wal/segmented_wal.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/base/check.h"
+#include "raft/base/text.h"
+#include "raft/wal/segment.h"
+
+namespace conclave::raft {
+namespace {
+
+// A write that has reached this much takes no more records: the next ones wait for the next write.
+constexpr size_t kWriteBytesMax = 4 << 20;
+constexpr size_t kFreeFilesMax = 2;
+
+}  // namespace
+
+SegmentedWal::SegmentedWal(FileSystem& fs, const WalOptions& options, Executor* lane,
+                           RecoveredLog recovered)
+    : fs_(fs),
+      options_(options),
+      lane_(lane),
+      state_(std::move(recovered.state)),
+      tail_sequence_(recovered.segments.back().sequence),
+      tail_offset_(recovered.end),
+      tail_id_sum_(SumOf({options.cluster_id, options.member, tail_sequence_})),
+      segments_(std::move(recovered.segments)),
+      file_(std::move(recovered.file)),
+      free_files_(std::move(recovered.free_files)) {
+  PrepareNextSegment();
+}
+
+SegmentedWal::~SegmentedWal() { *alive_ = false; }
+
+void SegmentedWal::Append(const AppendTask& task, Durable durable) {
+  if (!task.hard_state.has_value() && task.entries.empty()) {
+    // Nothing to write: due as soon as all before it is durable.
+    if (!queue_.empty()) {
+      queue_.back().durable.push_back(std::move(durable));
+    } else if (in_flight_.has_value()) {
+      in_flight_->durable.push_back(std::move(durable));
+    } else {
+      lane_->Post([alive = alive_, durable = std::move(durable)]() mutable {
+        if (*alive) durable();
+      });
+    }
+    return;
+  }
+  Write& write = WriteFor(RecordBytes(BatchPayloadBytes(task.entries)));
+  if (task.hard_state.has_value()) state_.hard_state = *task.hard_state;
+  RecordWriter writer(write.bytes);
+  EncodeBatch(state_.hard_state, task.entries, write.bytes);
+  FinishRecord(writer, RecordType::kBatch, write);
+  if (!task.entries.empty()) {
+    const LogIndex first = task.entries.front().index;
+    const LogIndex last = task.entries.back().index;
+    CHECK(first > state_.snapshot_index && first <= state_.last_index.Next());
+    CHECK(last - first == task.entries.size() - 1);
+    state_.last_index = last;
+    write.last_index = std::max(write.last_index, last);
+    write.entries += task.entries.size();
+  }
+  write.durable.push_back(std::move(durable));
+  IssueNext();
+}
+
+void SegmentedWal::Release(LogIndex index, Term term, const Configuration& configuration) {
+  if (index <= state_.snapshot_index) return;
+  std::string payload;
+  EncodeRelease({index, term, configuration}, payload);
+  Write& write = WriteFor(RecordBytes(payload.size()));
+  RecordWriter writer(write.bytes);
+  write.bytes += payload;
+  FinishRecord(writer, RecordType::kRelease, write);
+  state_.snapshot_index = index;
+  state_.snapshot_term = term;
+  state_.configuration = configuration;
+  state_.last_index = std::max(state_.last_index, index);
+  // Only then: segments may go once the disk knows that they are not needed.
+  write.durable.push_back(
+      [this, index, sequence = write.sequence] { DropReleased(index, sequence); });
+  IssueNext();
+}
+
+SegmentedWal::Write& SegmentedWal::WriteFor(uint64_t record_bytes) {
+  if (tail_offset_ + record_bytes > options_.segment_bytes && tail_offset_ > tail_header_end_) {
+    BeginNextSegment();
+  }
+  if (queue_.empty() || queue_.back().sequence != tail_sequence_ ||
+      queue_.back().bytes.size() >= kWriteBytesMax) {
+    queue_.emplace_back();
+    queue_.back().sequence = tail_sequence_;
+    queue_.back().offset = tail_offset_;
+  }
+  Write& write = queue_.back();
+  // Grows at least twofold, so that many small records do not move it each time.
+  if (write.bytes.capacity() < write.bytes.size() + record_bytes) {
+    write.bytes.reserve(std::max(2 * write.bytes.capacity(), write.bytes.size() + record_bytes));
+  }
+  return write;
+}
+
+void SegmentedWal::BeginNextSegment() {
+  SegmentHeader header;
+  header.id = {options_.cluster_id, options_.member, tail_sequence_ + 1};
+  header.previous_end = tail_offset_;
+  header.start = state_;
+  ++tail_sequence_;
+  tail_offset_ = 0;
+  tail_id_sum_ = SumOf(header.id);
+  queue_.emplace_back();
+  Write& write = queue_.back();
+  write.sequence = tail_sequence_;
+  RecordWriter writer(write.bytes);
+  EncodeSegmentHeader(header, write.bytes);
+  FinishRecord(writer, RecordType::kSegmentHeader, write);
+  tail_header_end_ = tail_offset_;
+}
+
+void SegmentedWal::FinishRecord(RecordWriter& writer, RecordType type, Write& write) {
+  // Everything before the write's own start is durable when it is issued: that is what its records
+  // may vouch for.
+  writer.Finish(type, tail_id_sum_, tail_offset_, write.offset);
+  tail_offset_ = write.offset + write.bytes.size();
+}
+
+void SegmentedWal::IssueNext() {
+  if (in_flight_.has_value() || queue_.empty()) return;
+  if (queue_.front().sequence != segments_.back().sequence && !UsePreparedSegment()) return;
+  in_flight_ = std::move(queue_.front());
+  queue_.pop_front();
+  segments_.back().last_index = std::max(segments_.back().last_index, in_flight_->last_index);
+  issued_ = lane_->Now();
+  stats_.bytes += in_flight_->bytes.size();
+  file_->WriteAndSync(in_flight_->offset, std::move(in_flight_->bytes), lane_,
+                      [this, alive = alive_](absl::Status status) {
+                        if (*alive) OnSynced(std::move(status));
+                      });
+}
+
+bool SegmentedWal::UsePreparedSegment() {
+  if (prepared_ == nullptr) {
+    PrepareNextSegment();
+    return false;
+  }
+  file_ = std::move(prepared_);
+  segments_.push_back({segments_.back().sequence + 1, LogIndex()});
+  return true;
+}
+
+void SegmentedWal::OnSynced(absl::Status status) {
+  if (!status.ok()) Fatal("the log could not be written: " + std::string(MessageOf(status)));
+  Write done = *std::move(in_flight_);
+  in_flight_.reset();
+  stats_.last_sync = lane_->Now() - issued_;
+  ++stats_.syncs;
+  stats_.entries += done.entries;
+  // Only now that something in the present segment is durable: at most one file without a header
+  // may follow the log.
+  if (!prepare_failed_) PrepareNextSegment();
+  // The disk goes on while the callbacks run.
+  IssueNext();
+  const std::shared_ptr<bool> alive = alive_;
+  if (sync_observer_) sync_observer_(stats_.last_sync, done.entries);
+  for (Durable& durable : done.durable) {
+    if (!*alive) return;
+    durable();
+  }
+}
+
+void SegmentedWal::PrepareNextSegment() {
+  if (prepared_ != nullptr || preparing_) return;
+  preparing_ = true;
+  std::optional<uint64_t> recycle;
+  if (!free_files_.empty()) {
+    recycle = free_files_.back();
+    free_files_.pop_back();
+  }
+  auto file = std::make_shared<std::unique_ptr<File>>();
+  fs_.RunInBackground(
+      [fs = &fs_, directory = options_.directory, sequence = segments_.back().sequence + 1,
+       bytes = options_.segment_bytes, recycle, file]() -> absl::Status {
+        absl::StatusOr<std::unique_ptr<File>> prepared =
+            PrepareSegment(*fs, directory, sequence, bytes, recycle);
+        if (!prepared.ok()) return prepared.status();
+        *file = *std::move(prepared);
+        return absl::OkStatus();
+      },
+      lane_,
+      [this, alive = alive_, file](absl::Status status) {
+        if (*alive) OnPrepared(std::move(status), std::move(*file));
+      });
+}
+
+void SegmentedWal::OnPrepared(absl::Status status, std::unique_ptr<File> file) {
+  preparing_ = false;
+  prepare_failed_ = !status.ok();
+  prepared_ = std::move(file);
+  const bool awaited = !in_flight_.has_value() && !queue_.empty();
+  // A disk that is full now may have room again when the file is needed: it is tried once more
+  // then.
+  if (!status.ok() && awaited) {
+    Fatal("the log could not be continued: " + std::string(MessageOf(status)));
+  }
+  IssueNext();
+}
+
+void SegmentedWal::DropReleased(LogIndex released, uint64_t in_segment) {
+  // Not that segment itself, even if the next one is in use: nothing in that one may be durable
+  // yet.
+  while (segments_.front().sequence < in_segment && segments_.front().last_index <= released) {
+    const uint64_t sequence = segments_.front().sequence;
+    segments_.pop_front();
+    const bool keep_file = free_files_.size() < kFreeFilesMax;
+    // Works run in order, so a later one may count on the file.
+    if (keep_file) free_files_.push_back(sequence);
+    fs_.RunInBackground(
+        [fs = &fs_, directory = options_.directory, sequence, keep_file] {
+          return DropSegment(*fs, directory, sequence, keep_file);
+        },
+        lane_,
+        [](absl::Status status) {
+          if (!status.ok()) {
+            Fatal("a segment could not be released: " + std::string(MessageOf(status)));
+          }
+        });
+  }
+}
+
+WalStats SegmentedWal::Stats() const {
+  WalStats stats = stats_;
+  stats.segments = segments_.size() + free_files_.size() + (prepared_ != nullptr || preparing_);
+  return stats;
+}
+
+void SegmentedWal::SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) {
+  sync_observer_ = std::move(observer);
+}
+
+}  // namespace conclave::raft
