@@ -1,5 +1,6 @@
-// The payload of a log entry: a fixed header, then the client's request exactly as it came off the wire, so that a put is
-// copied into the log once and never encoded again. Written by server/api, read by Store::Apply. Any lane.
+// The payload of a log entry: a fixed header, then the client's request exactly as it came off the
+// wire, so that a put is copied into the log once and never encoded again. Written by server/api,
+// read by Store::Apply. Any lane.
 //
 //   byte 0      CommandKind
 //   bytes 1-8   proposer, little-endian: the member whose client asked
@@ -41,7 +42,8 @@ struct Command {
   CommandHeader header;
   std::string_view request;  // points into the entry
 };
-// DataLoss if the bytes are no command: the log is checksummed, so that is a bug or a newer version's log.
+// DataLoss if the bytes are no command: the log is checksummed, so that is a bug or a newer
+// version's log.
 absl::StatusOr<Command> DecodeCommand(std::string_view payload);
 
 }  // namespace conclave::kv

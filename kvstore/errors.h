@@ -1,5 +1,6 @@
-// The one table of errors that clients see: etcd's codes and exact texts (reference: error table of etcd v3). absl's codes are
-// gRPC's, number for number. Every service returns these and nothing else for a condition named here. Any lane.
+// The one table of errors that clients see: etcd's codes and exact texts (reference: error table of
+// etcd v3). absl's codes are gRPC's, number for number. Every service returns these and nothing
+// else for a condition named here. Any lane.
 #pragma once
 
 #include "absl/status/status.h"

@@ -1,6 +1,7 @@
-// The deterministic state machine: it takes committed commands in log order and answers with responses and events; the same
-// commands give the same state on every member. MVCC keys, transactions, leases, watches, members and alarms behind one door.
-// Owned by the apply stage, all calls on the apply lane. It has no clock, no thread and knows nothing of Raft.
+// The deterministic state machine: it takes committed commands in log order and answers with
+// responses and events; the same commands give the same state on every member. MVCC keys,
+// transactions, leases, watches, members and alarms behind one door. Owned by the apply stage, all
+// calls on the apply lane. It has no clock, no thread and knows nothing of Raft.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,12 @@
 
 namespace conclave::kv {
 
-// The response to a command; header.revision is set, the rest of the header is the server's to fill.
-using Response =
-    std::variant<std::monostate, etcdserverpb::PutResponse, etcdserverpb::DeleteRangeResponse,
-                 etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse,
-                 etcdserverpb::LeaseGrantResponse, etcdserverpb::LeaseRevokeResponse,
-                 etcdserverpb::AlarmResponse>;
+// The response to a command; header.revision is set, the rest of the header is the server's to
+// fill.
+using Response = std::variant<std::monostate, etcdserverpb::PutResponse,
+                              etcdserverpb::DeleteRangeResponse, etcdserverpb::TxnResponse,
+                              etcdserverpb::CompactionResponse, etcdserverpb::LeaseGrantResponse,
+                              etcdserverpb::LeaseRevokeResponse, etcdserverpb::AlarmResponse>;
 
 struct ApplyResult {
   absl::Status status;  // one of the errors table, or OK
@@ -46,23 +47,27 @@ struct HashResult {
 
 class Store : public History {
  public:
-  // Reads the small state (revision, leases, members) back. DataLoss if the engine's content is not a store's.
-  // `members` is the bootstrap membership: it becomes the member list of an empty engine, and is ignored otherwise.
-  static absl::StatusOr<std::unique_ptr<Store>> Open(Engine* engine, const StoreOptions& options,
-                                                     const std::vector<etcdserverpb::Member>& members);
+  // Reads the small state (revision, leases, members) back. DataLoss if the engine's content is not
+  // a store's. `members` is the bootstrap membership: it becomes the member list of an empty
+  // engine, and is ignored otherwise.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      Engine* engine, const StoreOptions& options,
+      const std::vector<etcdserverpb::Member>& members);
 
   // ---- Apply. ----
 
-  // Applies the entry at `index`, which must be applied_index() + 1. `want_response` is false on members that nobody waits
-  // on: the response is then left out, the state change is the same.
+  // Applies the entry at `index`, which must be applied_index() + 1. `want_response` is false on
+  // members that nobody waits on: the response is then left out, the state change is the same.
   virtual ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) = 0;
   // An entry without a command (no-op, configuration).
   virtual void ApplyNothing(uint64_t index) = 0;
-  // Ends an apply drain: one engine batch for all of it, then watchers get its events. Reads see only committed drains.
+  // Ends an apply drain: one engine batch for all of it, then watchers get its events. Reads see
+  // only committed drains.
   virtual void Commit() = 0;
   virtual uint64_t applied_index() const = 0;
 
-  // ---- Reads; the caller has made them linearizable if they must be. Errors are of the errors table. ----
+  // ---- Reads; the caller has made them linearizable if they must be. Errors are of the errors
+  // table. ----
 
   virtual absl::Status Range(const etcdserverpb::RangeRequest& request,
                              etcdserverpb::RangeResponse* response) const = 0;
@@ -85,7 +90,8 @@ class Store : public History {
 
   // Removes up to compaction_batch dead events; true if there is more to do now.
   virtual bool CompactStep() = 0;
-  // The revision up to which dead versions are physically gone; compact_revision() when nothing is left to do.
+  // The revision up to which dead versions are physically gone; compact_revision() when nothing is
+  // left to do.
   virtual int64_t compacted_physically() const = 0;
 };
 

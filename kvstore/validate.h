@@ -1,5 +1,5 @@
-// Checks a request before it enters the log, so that a malformed one costs nothing (reference: behaviour sections 3.2-3.6).
-// Called by server/api on an I/O lane. Pure.
+// Checks a request before it enters the log, so that a malformed one costs nothing (reference:
+// behaviour sections 3.2-3.6). Called by server/api on an I/O lane. Pure.
 #pragma once
 
 #include <cstddef>

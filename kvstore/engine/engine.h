@@ -1,36 +1,72 @@
-// Ordered bytes to bytes, on which the whole state machine stands. Two implementations: LevelDB (leveldb_engine.h) and memory
-// (memory_engine.h); the same tests run on both. Writes come from the apply lane only. A failed write or read means the
-// machine betrayed us: the engine ends the process (Fatal) instead of returning an error.
+// Ordered bytes to bytes, on which the whole state machine stands. Two implementations: LevelDB
+// (leveldb_engine.h) and memory (memory_engine.h); the same tests run on both. Writes come from the
+// apply lane only. A failed write or read means the machine betrayed us: the engine ends the
+// process (Fatal) instead of returning an error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include "absl/status/status.h"
 
 namespace conclave::kv {
 
-// Puts and deletes that take effect together, in order. Reusable after Clear.
+// Puts and deletes that take effect together, in order. One buffer whatever their number, kept by
+// Clear for the next use.
 class WriteBatch {
  public:
+  // Points into the batch; good until it is next changed.
   struct Operation {
-    bool is_delete;
-    std::string key;
-    std::string value;
+    bool is_delete = false;
+    std::string_view key;
+    std::string_view value;  // empty for a delete
+  };
+
+  // The operations in their order, for a range-based for loop.
+  class Operations {
+   public:
+    class iterator {
+     public:
+      explicit iterator(std::string_view rest) : rest_(rest) { Load(); }
+      const Operation& operator*() const { return operation_; }
+      const Operation* operator->() const { return &operation_; }
+      iterator& operator++() {
+        rest_.remove_prefix(size_);
+        Load();
+        return *this;
+      }
+      bool operator==(const iterator& other) const { return rest_.size() == other.rest_.size(); }
+
+     private:
+      void Load();
+
+      std::string_view rest_;  // from this operation on
+      size_t size_ = 0;        // of this operation
+      Operation operation_;
+    };
+
+    explicit Operations(std::string_view encoded) : encoded_(encoded) {}
+    iterator begin() const { return iterator(encoded_); }
+    iterator end() const { return iterator(encoded_.substr(encoded_.size())); }
+
+   private:
+    std::string_view encoded_;
   };
 
   void Put(std::string_view key, std::string_view value);
   void Delete(std::string_view key);
-  void Clear() { operations_.clear(); }
-  bool empty() const { return operations_.empty(); }
-  const std::vector<Operation>& operations() const { return operations_; }
+  void Clear();
+  bool empty() const { return count_ == 0; }
+  size_t count() const { return count_; }
+  size_t size_bytes() const { return encoded_.size(); }
+  Operations operations() const { return Operations(encoded_); }
 
  private:
-  std::vector<Operation> operations_;
+  // Each operation: kind (1), key size (4), value size (4), key, value.
+  std::string encoded_;
+  size_t count_ = 0;
 };
 
 // A position in a frozen view of the engine. Keys ascend byte-wise.
@@ -38,7 +74,7 @@ class Iterator {
  public:
   virtual ~Iterator() = default;
   virtual bool Valid() const = 0;
-  virtual void Seek(std::string_view target) = 0;  // to the first key >= target
+  virtual void Seek(std::string_view target) = 0;         // to the first key >= target
   virtual void SeekForPrev(std::string_view target) = 0;  // to the last key <= target
   virtual void Next() = 0;
   virtual void Prev() = 0;
@@ -46,7 +82,8 @@ class Iterator {
   virtual std::string_view value() const = 0;  // until the next move
 };
 
-// A frozen view that outlives later writes.
+// A frozen view that outlives later writes, but not the engine. Any thread may use one, one thread
+// at a time.
 class EngineView {
  public:
   virtual ~EngineView() = default;
@@ -58,18 +95,26 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Atomic: after a crash all of a batch is there or nothing, and never a batch without all before it. Durable only
-  // after Flush.
+  // Atomic: after a crash all of a batch is there or nothing, and never a batch without all before
+  // it. Durable only after Flush.
   virtual void Write(const WriteBatch& batch) = 0;
 
   virtual std::optional<std::string> Get(std::string_view key) const = 0;
+  // Over what is written now.
   virtual std::unique_ptr<Iterator> NewIterator() const = 0;
   virtual std::unique_ptr<EngineView> NewView() const = 0;
 
-  // Makes everything written so far durable. Blocks; may be called from a background thread while the apply lane writes.
+  // Makes everything written so far durable. Blocks; may be called from a background thread while
+  // the apply lane writes.
   virtual void Flush() = 0;
 
-  // Bytes on disk (in memory for the memory engine), approximately.
+  // Gives back the space of keys in [begin, end) that were deleted or replaced. Blocks, for long if
+  // there is much; for a background thread, after something big was deleted. Space comes back by
+  // itself as well, only later.
+  virtual void Reclaim(std::string_view begin, std::string_view end) = 0;
+
+  // Bytes on disk and waiting to go there, approximately; deleted and replaced keys count until
+  // their space came back. Any thread; cheap.
   virtual uint64_t SizeBytes() const = 0;
 };
 

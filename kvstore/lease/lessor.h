@@ -1,10 +1,10 @@
-// Leases: which exist, which keys hang on them, and on the leader when they run out (reference: behaviour section 7). The
-// existence of leases and attachments is replicated state, changed by Apply through a WriteBatch and read back at start-up;
-// expiry times are the leader's own and are never replicated. Owned by Store, on the apply lane. Has no clock: time comes in.
+// Leases: which exist, which keys hang on them, and on the leader when they run out (reference:
+// behaviour section 7). The existence of leases and attachments is replicated state, changed by
+// Apply through a WriteBatch and read back at start-up; expiry times are the leader's own and are
+// never replicated. Owned by Store, on the apply lane. Has no clock: time comes in.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,8 +20,8 @@
 
 namespace conclave::kv {
 
-// The smallest TTL in seconds: one and a half election timeouts, rounded up (2 for 1000 ms). Integer steps as etcd's:
-// (3 x election ticks) / 2 heartbeats, in seconds, rounded up.
+// The smallest TTL in seconds: one and a half election timeouts, rounded up (2 for 1000 ms).
+// Integer steps as etcd's: (3 x election ticks) / 2 heartbeats, in seconds, rounded up.
 int64_t MinLeaseTtlSeconds(Duration election_timeout, Duration heartbeat_interval);
 
 inline constexpr int64_t kMaxLeaseTtlSeconds = 9'000'000'000;
@@ -33,9 +33,11 @@ class Lessor {
 
   // ---- Replicated, from Apply; changes go into `batch`. ----
 
-  // Errors: lease exists, TTL too large (of the errors table).
+  // Errors: lease exists, TTL too large (of the errors table). The TTL is the proposer's final
+  // choice, at least 1.
   absl::Status Grant(int64_t id, int64_t ttl_seconds, WriteBatch& batch);
-  // Forgets the lease and its attachments; the caller deletes the keys first. NotFound-table error if unknown.
+  // Forgets the lease and its attachments; the caller deletes the keys first. Error: lease not
+  // found. Sees attachments as Keys does.
   absl::Status Revoke(int64_t id, WriteBatch& batch);
   void Attach(int64_t id, std::string_view key, WriteBatch& batch);  // the lease must exist
   void Detach(int64_t id, std::string_view key, WriteBatch& batch);
@@ -43,7 +45,8 @@ class Lessor {
   // ---- Reads. ----
 
   bool Exists(int64_t id) const { return leases_.contains(id); }
-  // Keys attached to the lease, ascending. Sees only what the engine holds: commit pending batches first.
+  // Keys attached to the lease, ascending. Sees only what the engine holds: commit pending batches
+  // first.
   std::vector<std::string> Keys(int64_t id) const;
   std::optional<int64_t> GrantedTtl(int64_t id) const;
   // All ids; on the leader sorted by remaining time, elsewhere by id.
@@ -52,21 +55,26 @@ class Lessor {
 
   // ---- Expiry, the leader's own. ----
 
-  // This member became leader and has applied an entry of its own term: every lease gets its full TTL again plus `extend`;
-  // when many would run out together they are spread so that at most 750 a second do.
+  // This member became leader and has applied an entry of its own term: every lease gets its full
+  // TTL again plus `extend`; when many would run out together they are spread so that at most 750 a
+  // second do.
   void Promote(Instant now, Duration extend);
   void Demote();
   bool promoted() const { return promoted_; }
-  // Gives the lease its full TTL from `now`. Errors: not found; not primary lessor.
+  // Gives the lease its full TTL from `now` and returns the TTL. Errors: not primary lessor; not
+  // found, also for a lease that has run out: its revoke may be on the way, so it cannot be saved.
   absl::StatusOr<int64_t> Renew(int64_t id, Instant now);
-  // Whole seconds left (truncated toward zero; may be negative while being revoked). nullopt if unknown or not promoted.
+  // Whole seconds left (truncated toward zero; may be negative while being revoked). nullopt if
+  // unknown or not promoted.
   std::optional<int64_t> Remaining(int64_t id, Instant now) const;
-  // Up to `limit` leases whose time has run out and that were not handed out by an earlier call since `retry_before`.
-  // Handed-out leases come again at the next Promote, or after `retry` has passed without a revoke.
+  // Up to `limit` leases whose time has run out, the longest due first. One that was handed out
+  // comes again only after `retry` has passed without its revoke being applied, or when it runs out
+  // after another Promote.
   std::vector<int64_t> TakeExpired(Instant now, size_t limit, Duration retry);
   // True if the lease has run out and waits for its revoke to be applied.
   bool Expiring(int64_t id, Instant now) const;
-  // Newly granted leases start to run at the first call of this after they were applied (apply itself has no clock).
+  // Newly granted leases start to run at the first call of this after they were applied (apply
+  // itself has no clock).
   void StartClocks(Instant now);
   // When TakeExpired should next be asked; kNever if nothing runs.
   Instant NextExpiry() const;
@@ -75,14 +83,18 @@ class Lessor {
   struct Lease {
     int64_t ttl_seconds = 0;
     Instant expiry = kNever;  // kNever while not promoted or not yet started
-    Instant handed_out = Instant::min();
+    // When TakeExpired has to look at it next, its place in by_due_: the expiry, or once handed out
+    // the time to do it again.
+    Instant due = kNever;
   };
+  // kNever stops the lease's clock.
   void SetExpiry(int64_t id, Lease& lease, Instant expiry);
+  void SetDue(int64_t id, Lease& lease, Instant due);
 
   const Engine* const engine_;
   absl::flat_hash_map<int64_t, Lease> leases_;
-  std::set<std::pair<Instant, int64_t>> by_expiry_;
-  std::vector<int64_t> not_started_;
+  std::set<std::pair<Instant, int64_t>> by_due_;  // exactly the leases whose clock runs
+  std::vector<int64_t> not_started_;              // granted since the last StartClocks
   bool promoted_ = false;
 };
 

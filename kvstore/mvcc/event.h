@@ -1,5 +1,5 @@
-// What one revision did to one key: the unit of history and of watching. Stored under its revision, handed to watchers, and
-// kept in the ring of recent events. Plain value, any lane.
+// What one revision did to one key: the unit of history and of watching. Stored under its revision,
+// handed to watchers, and kept in the ring of recent events. Plain value, any lane.
 #pragma once
 
 #include <compare>
@@ -30,11 +30,13 @@ struct Event {
   bool is_delete = false;
   std::string key;
   Record record;  // of a delete: only `mod` is set
-  // Where the key's state before this event is kept in history; main 0 if there was none (a creation).
+  // Where the key's state before this event is kept in history; main 0 if there was none (a
+  // creation).
   Revision previous;
 };
 
-// All events of one main revision, in the order they were made. Shared by every watcher and never changed.
+// All events of one main revision, in the order they were made. Shared by every watcher and never
+// changed.
 struct RevisionEvents {
   int64_t revision = 0;
   std::vector<Event> events;

@@ -1,5 +1,5 @@
-// Read access to the past, as watchers need it: whole revisions in order, and single old records. Implemented by the MVCC
-// store on top of the engine and by tests with a vector. Apply lane.
+// Read access to the past, as watchers need it: whole revisions in order, and single old records.
+// Implemented by the MVCC store on top of the engine and by tests with a vector. Apply lane.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,9 @@ class History {
   // The last compacted revision; -1 if never compacted. Revisions below it are gone.
   virtual int64_t compact_revision() const = 0;
 
-  // The revisions >= `from` that changed something, ascending, at most `revisions_max` of them and no more once their keys
-  // and values pass `bytes_max`. Empty means there are none up to revision(). Requires from >= compact_revision().
+  // The revisions >= `from` that changed something, ascending, at most `revisions_max` of them and
+  // no more once their keys and values pass `bytes_max`. Empty means there are none up to
+  // revision(). Requires from >= compact_revision().
   virtual std::vector<SharedRevisionEvents> ReadEvents(int64_t from, size_t revisions_max,
                                                        size_t bytes_max) const = 0;
 

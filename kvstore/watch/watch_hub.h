@@ -1,7 +1,8 @@
-// Watches: every watcher gets every matching event of every revision from its start on, in order, once (reference:
-// behaviour section 6). A watcher is synced when it has been served everything applied; then apply hands it new events at
-// once. Otherwise it is unsynced and catches up from history in bounded rounds. A watcher whose stream cannot take more
-// becomes unsynced, so slow clients cost bounded memory and nothing is dropped. Owned by Store, on the apply lane.
+// Watches: every watcher gets every matching event of every revision from its start on, in order,
+// once (reference: behaviour section 6). A watcher is synced when it has been served everything
+// applied; then apply hands it new events at once. Otherwise it is unsynced and catches up from
+// history in bounded rounds. A watcher whose stream cannot take more becomes unsynced, so slow
+// clients cost bounded memory and nothing is dropped. Owned by Store, on the apply lane.
 #pragma once
 
 #include <cstdint>
@@ -18,18 +19,19 @@
 
 namespace conclave::kv {
 
-// One response to one watcher, before it becomes an etcdserverpb.WatchResponse. `header_revision` and the meaning of each
-// flag are the reference's (wire section 5, behaviour sections 6.2-6.6).
+// One response to one watcher, before it becomes an etcdserverpb.WatchResponse. `header_revision`
+// and the meaning of each flag are the reference's (wire section 5, behaviour sections 6.2-6.6).
 struct WatchMessage {
   int64_t watch_id = 0;
   int64_t header_revision = 0;
   bool created = false;
   bool canceled = false;
   int64_t compact_revision = 0;
-  std::string cancel_reason;
+  std::string cancel_reason{};
   bool fragment = false;
-  // Serialized mvccpb.Event messages, each with its tag and length as field 11 of WatchResponse, ready to append.
-  std::string encoded_events;
+  // Serialized mvccpb.Event messages, each with its tag and length as field 11 of WatchResponse,
+  // ready to append.
+  std::string encoded_events{};
   size_t event_count = 0;
 };
 
@@ -39,7 +41,8 @@ class WatchSink {
   virtual ~WatchSink() = default;
   // Queues the response. Always taken, also when not Writable (the hub stops there).
   virtual void Send(WatchMessage message) = 0;
-  // False once the stream has as much queued as it may; WatchStream::Resume must be called when that changes.
+  // False once the stream has as much queued as it may; WatchStream::Resume must be called when
+  // that changes.
   virtual bool Writable() const = 0;
 };
 
@@ -52,8 +55,8 @@ struct WatchOptions {
 };
 
 struct WatchCreate {
-  std::string key;
-  std::string range_end;
+  std::string key{};
+  std::string range_end{};
   int64_t start_revision = 0;
   bool progress_notify = false;
   bool prev_kv = false;
@@ -69,7 +72,8 @@ class WatchHub;
 class WatchStream {
  public:
   virtual ~WatchStream() = default;
-  // Sends exactly one created response (also for a refused creation), before any event of that watcher.
+  // Sends exactly one created response (also for a refused creation), before any event of that
+  // watcher.
   virtual void Create(const WatchCreate& create) = 0;
   // Sends the canceled response; an unknown id is ignored.
   virtual void Cancel(int64_t watch_id) = 0;
@@ -83,7 +87,8 @@ class WatchStream {
 struct WatchStats {
   int64_t streams = 0;
   int64_t watchers = 0;
-  int64_t unsynced = 0;
+  int64_t unsynced = 0;  // of the watchers: not yet served everything applied
+  int64_t slow = 0;      // of the unsynced: their streams cannot take more
   int64_t events_sent = 0;
 };
 
@@ -91,17 +96,24 @@ class WatchHub {
  public:
   virtual ~WatchHub() = default;
 
-  static std::unique_ptr<WatchHub> New(const WatchOptions& options, const History* history, uint64_t seed);
+  // `history` must outlive the hub (or the next Reload) and is not read before the first stream is
+  // made. Streams must be destroyed before their hub.
+  static std::unique_ptr<WatchHub> New(const WatchOptions& options, const History* history,
+                                       uint64_t seed);
 
   virtual std::unique_ptr<WatchStream> NewStream(WatchSink* sink) = 0;
 
-  // From Store, after the revisions became visible in history: hands them to synced watchers and the ring.
+  // From Store, after the revisions became visible in history: hands them to synced watchers and
+  // the ring.
   virtual void Publish(const std::vector<SharedRevisionEvents>& revisions) = 0;
   // From Store after a compaction of revisions: cancels watchers that can no longer be served.
   virtual void Compacted(int64_t compact_revision) = 0;
+  // A snapshot replaced the state, which `history` is from now on: every watcher goes on from where
+  // it was. The next revision published is the one after history's.
+  virtual void Reload(const History* history) = 0;
 
-  // Serves unsynced watchers and due progress notifications for a bounded while; true if more is waiting now (call again
-  // in a later turn). The caller calls it when NextRun says so.
+  // Serves unsynced watchers and due progress notifications for a bounded while; true if more is
+  // waiting now (call again in a later turn). The caller calls it when NextRun says so.
   virtual bool Run(Instant now) = 0;
   // When Run has something to do: at once (Instant::min()), at a progress notification, or kNever.
   virtual Instant NextRun() const = 0;

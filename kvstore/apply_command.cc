@@ -1,0 +1,175 @@
+// How each kind of command changes the store: the part of mvcc_store.h that Apply dispatches to.
+
+#include <google/protobuf/io/coded_stream.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kvstore/errors.h"
+#include "kvstore/mvcc/compaction.h"
+#include "kvstore/mvcc/txn.h"
+#include "kvstore/mvcc/write_txn.h"
+#include "kvstore/mvcc_store.h"
+#include "raft/base/check.h"
+
+namespace conclave::kv {
+namespace {
+
+using etcdserverpb::RequestOp;
+using etcdserverpb::TxnRequest;
+
+// Deeper than any transaction that passes validation on the way in.
+constexpr int kMessageDepthMax = 1000;
+
+// Fatal if the bytes are no such message: they were parsed once before they entered the log.
+template <typename Message>
+void Parse(std::string_view bytes, Message& message) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(kMessageDepthMax);
+  if (!message.ParseFromCodedStream(&in)) {
+    Fatal("a log entry holds no " + message.GetTypeName());
+  }
+}
+
+template <typename Message>
+Message Parse(std::string_view bytes) {
+  Message message;
+  Parse(bytes, message);
+  return message;
+}
+
+// Whether the transaction can take up space, whichever way its compares go (reference: behaviour
+// section 10.3).
+bool CanPut(const TxnRequest& request) {
+  const auto can_put = [](const RequestOp& op) {
+    return op.has_request_put() || (op.has_request_txn() && CanPut(op.request_txn()));
+  };
+  return std::any_of(request.success().begin(), request.success().end(), can_put) ||
+         std::any_of(request.failure().begin(), request.failure().end(), can_put);
+}
+
+// Where to write a response of type R, or null if nobody wants one.
+template <typename R>
+R* Wanted(bool want_response, ApplyResult& result) {
+  return want_response ? &result.response.emplace<R>() : nullptr;
+}
+
+}  // namespace
+
+ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) {
+  switch (command.header.kind) {
+    case CommandKind::kPut:
+      return ApplyPut(command.request, want_response);
+    case CommandKind::kDeleteRange:
+      return ApplyDeleteRange(command.request, want_response);
+    case CommandKind::kTxn:
+      return ApplyTransaction(command.request, want_response);
+    case CommandKind::kCompact:
+      return ApplyCompact(command.request);
+    case CommandKind::kLeaseGrant:
+      return ApplyLeaseGrant(command.request);
+    case CommandKind::kLeaseRevoke:
+      return ApplyLeaseRevoke(command.request);
+    case CommandKind::kMemberAttributes:
+      return ApplyMemberAttributes(command.request);
+    case CommandKind::kAlarm:
+      return ApplyAlarm(command.request);
+  }
+  Fatal("a log entry holds an unknown kind of command");
+}
+
+ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
+  Parse(request, put_);
+  ApplyResult result;
+  if (alarms_.IsOn(etcdserverpb::NOSPACE)) {
+    result.status = ErrNoSpace();
+    return result;
+  }
+  result.status = CheckPut(keys_, lessor_, put_);
+  if (!result.status.ok()) return result;
+  WriteTxn write(&keys_, &lessor_);
+  write.Put(put_, Wanted<etcdserverpb::PutResponse>(want_response, result));
+  write.Finish();
+  return result;
+}
+
+ApplyResult MvccStore::ApplyDeleteRange(std::string_view request, bool want_response) {
+  Parse(request, delete_range_);
+  ApplyResult result;
+  WriteTxn write(&keys_, &lessor_);
+  write.DeleteRange(delete_range_,
+                    Wanted<etcdserverpb::DeleteRangeResponse>(want_response, result));
+  write.Finish();
+  return result;
+}
+
+ApplyResult MvccStore::ApplyTransaction(std::string_view request, bool want_response) {
+  const auto txn = Parse<TxnRequest>(request);
+  ApplyResult result;
+  if (alarms_.IsOn(etcdserverpb::NOSPACE) && CanPut(txn)) {
+    result.status = ErrNoSpace();
+    return result;
+  }
+  if (ReadsPast(txn)) WriteOut();
+  result.status =
+      ApplyTxn(&keys_, &lessor_, txn, Wanted<etcdserverpb::TxnResponse>(want_response, result));
+  return result;
+}
+
+ApplyResult MvccStore::ApplyCompact(std::string_view request) {
+  ApplyResult result;
+  result.status = Compact(&keys_, Parse<etcdserverpb::CompactionRequest>(request).revision());
+  if (!result.status.ok()) return result;
+  compacted_ = true;
+  result.response.emplace<etcdserverpb::CompactionResponse>().mutable_header()->set_revision(
+      keys_.revision);
+  return result;
+}
+
+ApplyResult MvccStore::ApplyLeaseGrant(std::string_view request) {
+  const auto grant = Parse<etcdserverpb::LeaseGrantRequest>(request);
+  ApplyResult result;
+  result.status = alarms_.IsOn(etcdserverpb::NOSPACE)
+                      ? ErrNoSpace()
+                      : lessor_.Grant(grant.id(), grant.ttl(), keys_.drain.batch());
+  if (!result.status.ok()) return result;
+  auto& response = result.response.emplace<etcdserverpb::LeaseGrantResponse>();
+  response.mutable_header()->set_revision(keys_.revision);
+  response.set_id(grant.id());
+  response.set_ttl(*lessor_.GrantedTtl(grant.id()));
+  return result;
+}
+
+ApplyResult MvccStore::ApplyLeaseRevoke(std::string_view request) {
+  const int64_t id = Parse<etcdserverpb::LeaseRevokeRequest>(request).id();
+  ApplyResult result;
+  if (!lessor_.Exists(id)) {
+    result.status = ErrLeaseNotFound();
+    return result;
+  }
+  WriteOut();  // the lessor reads the attached keys from the engine
+  WriteTxn write(&keys_, &lessor_);
+  for (const std::string& key : lessor_.Keys(id)) write.DeleteKey(key);
+  write.Finish();
+  result.status = lessor_.Revoke(id, keys_.drain.batch());
+  result.response.emplace<etcdserverpb::LeaseRevokeResponse>().mutable_header()->set_revision(
+      keys_.revision);
+  return result;
+}
+
+ApplyResult MvccStore::ApplyMemberAttributes(std::string_view request) {
+  ApplyResult result;
+  result.status = members_.SetAttributes(Parse<etcdserverpb::Member>(request), keys_.drain.batch());
+  return result;
+}
+
+ApplyResult MvccStore::ApplyAlarm(std::string_view request) {
+  ApplyResult result;
+  auto& response = result.response.emplace<etcdserverpb::AlarmResponse>();
+  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), keys_.drain.batch(), &response);
+  response.mutable_header()->set_revision(keys_.revision);
+  return result;
+}
+
+}  // namespace conclave::kv

@@ -1,0 +1,72 @@
+// The layout of a log entry's payload, byte by byte, and what is refused.
+#include "kvstore/command.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "raft/base/text.h"
+
+namespace conclave::kv {
+namespace {
+
+std::string EncodedTxn(std::string_view request) {
+  return std::string(EncodeCommand({.kind = CommandKind::kTxn,
+                                    .proposer = 0x0102030405060708u,
+                                    .request_id = 0xf1f2f3f4f5f6f7f8u},
+                                   request)
+                         .view());
+}
+
+TEST(Command, LayoutIsKindThenLittleEndianIdsThenRequest) {
+  const std::string expected =
+      "\x03"
+      "\x08\x07\x06\x05\x04\x03\x02\x01"
+      "\xf8\xf7\xf6\xf5\xf4\xf3\xf2\xf1"
+      "request";
+  EXPECT_EQ(EncodedTxn("request"), expected);
+}
+
+TEST(Command, DecodesWhatWasEncoded) {
+  const std::string request("\0\x11\xff", 3);
+  const std::string payload = EncodedTxn(request);
+  const absl::StatusOr<Command> command = DecodeCommand(payload);
+  ASSERT_TRUE(command.ok());
+  EXPECT_EQ(command->header.kind, CommandKind::kTxn);
+  EXPECT_EQ(command->header.proposer, 0x0102030405060708u);
+  EXPECT_EQ(command->header.request_id, 0xf1f2f3f4f5f6f7f8u);
+  EXPECT_EQ(command->request, request);
+  EXPECT_EQ(command->request.data(), payload.data() + kCommandHeaderBytes) << "must not copy";
+}
+
+TEST(Command, EmptyRequestIsACommand) {
+  const std::string payload = EncodedTxn("");
+  ASSERT_EQ(payload.size(), kCommandHeaderBytes);
+  const absl::StatusOr<Command> command = DecodeCommand(payload);
+  ASSERT_TRUE(command.ok());
+  EXPECT_TRUE(command->request.empty());
+}
+
+TEST(Command, EveryTruncationOfTheHeaderIsDataLoss) {
+  const std::string payload = EncodedTxn("");
+  for (size_t size = 0; size < payload.size(); ++size) {
+    const absl::StatusOr<Command> command = DecodeCommand(payload.substr(0, size));
+    EXPECT_EQ(command.status().code(), absl::StatusCode::kDataLoss) << size;
+  }
+}
+
+TEST(Command, OnlyTheEightKindsAreKnown) {
+  std::string payload = EncodedTxn("");
+  for (int kind = 0; kind <= 255; ++kind) {
+    payload[0] = static_cast<char>(kind);
+    const absl::StatusOr<Command> command = DecodeCommand(payload);
+    if (kind >= 1 && kind <= 8) {
+      ASSERT_TRUE(command.ok()) << kind;
+      EXPECT_EQ(static_cast<int>(command->header.kind), kind);
+    } else {
+      EXPECT_EQ(command.status().code(), absl::StatusCode::kDataLoss) << kind;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace conclave::kv

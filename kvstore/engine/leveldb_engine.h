@@ -1,0 +1,37 @@
+// The engine on disk: LevelDB, on an environment of our own (leveldb_env.h) that gives it no log.
+// After a crash it holds exactly its flushed tables, which are a prefix of what was written; the
+// caller's log of commands replays the rest (decision 0001). Opened by the server at start-up, on a
+// lane that may block.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "kvstore/engine/engine.h"
+#include "raft/base/file_system.h"
+
+namespace conclave::kv {
+
+struct LevelDbOptions {
+  // Written but unflushed bytes kept in memory; twice that while a flush is under way.
+  size_t write_buffer_bytes = 64 << 20;
+  size_t block_cache_bytes = 64 << 20;
+  // Table files kept open.
+  int open_files_max = 512;
+  // LevelDB's own lines about flushes and compactions, from any thread; dropped if empty.
+  std::function<void(std::string_view line)> log;
+};
+
+// Opens the database in `directory`, making both if they are absent. The directory is locked until
+// the engine is gone, and `fs` must outlive it and be usable from two threads. Errors: DataLoss if
+// the content is damaged, FailedPrecondition if somebody else has the directory open or it cannot
+// be read. Destroying the engine flushes nothing: call Flush first.
+absl::StatusOr<std::unique_ptr<Engine>> OpenLevelDbEngine(FileSystem* fs,
+                                                          const std::string& directory,
+                                                          const LevelDbOptions& options);
+
+}  // namespace conclave::kv

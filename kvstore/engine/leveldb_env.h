@@ -1,0 +1,86 @@
+// The world as LevelDB sees it: its files on our FileSystem seam, its background work on a lane of
+// its own. Differs from LevelDB's own environment in three ways:
+//  - Logs (`.log`) have a name and a size but no content and never reach the disk: whoever owns the
+//  engine has a log.
+//  - Creations and renames are made durable with their directory before anything can depend on
+//  them.
+//  - A failed write or sync ends the process at once: nothing may be built on a file in an unknown
+//  state.
+// One environment per open database, which must be gone before it. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leveldb/env.h"
+#include "raft/base/file_system.h"
+#include "raft/base/posix_executor.h"
+
+namespace conclave::kv {
+
+class LevelDbEnv : public leveldb::Env {
+ public:
+  explicit LevelDbEnv(FileSystem* fs) : fs_(fs) {}
+
+  // Of all files this environment has seen, logs included: a log is as long as what waits in memory
+  // to be flushed.
+  uint64_t SizeBytes() const;
+
+  leveldb::Status NewSequentialFile(const std::string& path,
+                                    leveldb::SequentialFile** file) override;
+  leveldb::Status NewRandomAccessFile(const std::string& path,
+                                      leveldb::RandomAccessFile** file) override;
+  leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** file) override;
+  bool FileExists(const std::string& path) override;
+  leveldb::Status GetChildren(const std::string& directory,
+                              std::vector<std::string>* names) override;
+  leveldb::Status RemoveFile(const std::string& path) override;
+  leveldb::Status CreateDir(const std::string& directory) override;
+  leveldb::Status RemoveDir(const std::string& directory) override;
+  leveldb::Status GetFileSize(const std::string& path, uint64_t* size) override;
+  leveldb::Status RenameFile(const std::string& from, const std::string& to) override;
+  leveldb::Status LockFile(const std::string& path, leveldb::FileLock** lock) override;
+  leveldb::Status UnlockFile(leveldb::FileLock* lock) override;
+
+  void Schedule(void (*work)(void*), void* argument) override;
+  void StartThread(void (*work)(void*), void* argument) override;
+  void SleepForMicroseconds(int microseconds) override;
+  // Always 0: LevelDB wants it for statistics that nobody reads.
+  uint64_t NowMicros() override { return 0; }
+
+  // Not offered: the engine gives LevelDB its logger, and tests have directories of their own.
+  leveldb::Status GetTestDirectory(std::string* path) override;
+  leveldb::Status NewLogger(const std::string& path, leveldb::Logger** logger) override;
+
+ private:
+  friend class DiskFile;
+  friend class LogFile;
+
+  void Resize(const std::string& path, uint64_t size);
+  void Forget(const std::string& path);
+
+  FileSystem* const fs_;
+  mutable std::mutex mutex_;
+  std::map<std::string, uint64_t> sizes_;                // guarded by mutex_
+  uint64_t size_bytes_ = 0;                              // guarded by mutex_
+  std::unique_ptr<PosixExecutor> background_;            // guarded by mutex_
+  std::vector<std::unique_ptr<PosixExecutor>> threads_;  // guarded by mutex_
+};
+
+// Passes LevelDB's lines on, without their ends; drops them if `log` is empty.
+class LevelDbLogger : public leveldb::Logger {
+ public:
+  explicit LevelDbLogger(std::function<void(std::string_view line)> log) : log_(std::move(log)) {}
+  void Logv(const char* format, std::va_list arguments) override;
+
+ private:
+  const std::function<void(std::string_view line)> log_;
+};
+
+}  // namespace conclave::kv

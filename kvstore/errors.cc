@@ -1,0 +1,90 @@
+#include "kvstore/errors.h"
+
+#include <string_view>
+
+#include "raft/base/text.h"
+
+namespace conclave::kv {
+namespace {
+
+using Code = absl::StatusCode;
+
+struct ClientError {
+  Code code;
+  std::string_view text;
+};
+
+// The table. Clients match these texts literally, and some of them the codes too: never reword a
+// row.
+constexpr ClientError kEmptyKey{Code::kInvalidArgument, "etcdserver: key is not provided"};
+constexpr ClientError kKeyNotFound{Code::kInvalidArgument, "etcdserver: key not found"};
+constexpr ClientError kValueProvided{Code::kInvalidArgument, "etcdserver: value is provided"};
+constexpr ClientError kLeaseProvided{Code::kInvalidArgument, "etcdserver: lease is provided"};
+constexpr ClientError kTooManyOps{Code::kInvalidArgument,
+                                  "etcdserver: too many operations in txn request"};
+constexpr ClientError kDuplicateKey{Code::kInvalidArgument,
+                                    "etcdserver: duplicate key given in txn request"};
+constexpr ClientError kInvalidSortOption{Code::kInvalidArgument, "etcdserver: invalid sort option"};
+constexpr ClientError kCompacted{Code::kOutOfRange,
+                                 "etcdserver: mvcc: required revision has been compacted"};
+constexpr ClientError kFutureRevision{Code::kOutOfRange,
+                                      "etcdserver: mvcc: required revision is a future revision"};
+constexpr ClientError kNoSpace{Code::kResourceExhausted,
+                               "etcdserver: mvcc: database space exceeded"};
+constexpr ClientError kLeaseNotFound{Code::kNotFound, "etcdserver: requested lease not found"};
+constexpr ClientError kLeaseExists{Code::kFailedPrecondition, "etcdserver: lease already exists"};
+constexpr ClientError kLeaseTtlTooLarge{Code::kOutOfRange, "etcdserver: too large lease TTL"};
+constexpr ClientError kRequestTooLarge{Code::kInvalidArgument, "etcdserver: request is too large"};
+// Unknown, not ResourceExhausted: etcd hands out its client-side error here (reference: note A of
+// the error table).
+constexpr ClientError kTooManyRequests{Code::kUnknown, "etcdserver: too many requests"};
+constexpr ClientError kMemberNotFound{Code::kNotFound, "etcdserver: member not found"};
+constexpr ClientError kNoLeader{Code::kUnavailable, "etcdserver: no leader"};
+constexpr ClientError kNotLeader{Code::kFailedPrecondition, "etcdserver: not leader"};
+constexpr ClientError kLeaderChanged{Code::kUnavailable, "etcdserver: leader changed"};
+constexpr ClientError kStopped{Code::kUnavailable, "etcdserver: server stopped"};
+constexpr ClientError kTimeout{Code::kUnavailable, "etcdserver: request timed out"};
+constexpr ClientError kTimeoutDueToLeaderFail{
+    Code::kUnavailable, "etcdserver: request timed out, possibly due to previous leader failure"};
+constexpr ClientError kTimeoutDueToConnectionLost{
+    Code::kUnavailable, "etcdserver: request timed out, possibly due to connection lost"};
+constexpr ClientError kBadLeaderTransferee{Code::kFailedPrecondition,
+                                           "etcdserver: bad leader transferee"};
+constexpr ClientError kTimeoutLeaderTransfer{
+    Code::kUnknown, "etcdserver: request timed out, leader transfer took too long"};
+constexpr ClientError kNotPrimaryLessor{Code::kUnknown, "not a primary lessor"};
+
+absl::Status StatusOf(const ClientError& error) {
+  return absl::Status(error.code, ToAbsl(error.text));
+}
+
+}  // namespace
+
+absl::Status ErrEmptyKey() { return StatusOf(kEmptyKey); }
+absl::Status ErrKeyNotFound() { return StatusOf(kKeyNotFound); }
+absl::Status ErrValueProvided() { return StatusOf(kValueProvided); }
+absl::Status ErrLeaseProvided() { return StatusOf(kLeaseProvided); }
+absl::Status ErrTooManyOps() { return StatusOf(kTooManyOps); }
+absl::Status ErrDuplicateKey() { return StatusOf(kDuplicateKey); }
+absl::Status ErrInvalidSortOption() { return StatusOf(kInvalidSortOption); }
+absl::Status ErrCompacted() { return StatusOf(kCompacted); }
+absl::Status ErrFutureRevision() { return StatusOf(kFutureRevision); }
+absl::Status ErrNoSpace() { return StatusOf(kNoSpace); }
+absl::Status ErrLeaseNotFound() { return StatusOf(kLeaseNotFound); }
+absl::Status ErrLeaseExists() { return StatusOf(kLeaseExists); }
+absl::Status ErrLeaseTtlTooLarge() { return StatusOf(kLeaseTtlTooLarge); }
+absl::Status ErrRequestTooLarge() { return StatusOf(kRequestTooLarge); }
+absl::Status ErrTooManyRequests() { return StatusOf(kTooManyRequests); }
+absl::Status ErrMemberNotFound() { return StatusOf(kMemberNotFound); }
+absl::Status ErrNoLeader() { return StatusOf(kNoLeader); }
+absl::Status ErrNotLeader() { return StatusOf(kNotLeader); }
+absl::Status ErrLeaderChanged() { return StatusOf(kLeaderChanged); }
+absl::Status ErrStopped() { return StatusOf(kStopped); }
+absl::Status ErrTimeout() { return StatusOf(kTimeout); }
+absl::Status ErrTimeoutDueToLeaderFail() { return StatusOf(kTimeoutDueToLeaderFail); }
+absl::Status ErrTimeoutDueToConnectionLost() { return StatusOf(kTimeoutDueToConnectionLost); }
+absl::Status ErrBadLeaderTransferee() { return StatusOf(kBadLeaderTransferee); }
+absl::Status ErrTimeoutLeaderTransfer() { return StatusOf(kTimeoutLeaderTransfer); }
+absl::Status ErrNotPrimaryLessor() { return StatusOf(kNotPrimaryLessor); }
+
+}  // namespace conclave::kv

@@ -1,0 +1,58 @@
+// Pins every row of the error table to the number and the words that clients match on.
+#include "kvstore/errors.h"
+
+#include <string_view>
+
+#include "gtest/gtest.h"
+#include "raft/base/text.h"
+
+namespace conclave::kv {
+namespace {
+
+struct Row {
+  absl::Status (*error)();
+  int grpc_code;
+  std::string_view text;
+};
+
+constexpr Row kRows[] = {
+    {ErrEmptyKey, 3, "etcdserver: key is not provided"},
+    {ErrKeyNotFound, 3, "etcdserver: key not found"},
+    {ErrValueProvided, 3, "etcdserver: value is provided"},
+    {ErrLeaseProvided, 3, "etcdserver: lease is provided"},
+    {ErrTooManyOps, 3, "etcdserver: too many operations in txn request"},
+    {ErrDuplicateKey, 3, "etcdserver: duplicate key given in txn request"},
+    {ErrInvalidSortOption, 3, "etcdserver: invalid sort option"},
+    {ErrCompacted, 11, "etcdserver: mvcc: required revision has been compacted"},
+    {ErrFutureRevision, 11, "etcdserver: mvcc: required revision is a future revision"},
+    {ErrNoSpace, 8, "etcdserver: mvcc: database space exceeded"},
+    {ErrLeaseNotFound, 5, "etcdserver: requested lease not found"},
+    {ErrLeaseExists, 9, "etcdserver: lease already exists"},
+    {ErrLeaseTtlTooLarge, 11, "etcdserver: too large lease TTL"},
+    {ErrRequestTooLarge, 3, "etcdserver: request is too large"},
+    {ErrTooManyRequests, 2, "etcdserver: too many requests"},
+    {ErrMemberNotFound, 5, "etcdserver: member not found"},
+    {ErrNoLeader, 14, "etcdserver: no leader"},
+    {ErrNotLeader, 9, "etcdserver: not leader"},
+    {ErrLeaderChanged, 14, "etcdserver: leader changed"},
+    {ErrStopped, 14, "etcdserver: server stopped"},
+    {ErrTimeout, 14, "etcdserver: request timed out"},
+    {ErrTimeoutDueToLeaderFail, 14,
+     "etcdserver: request timed out, possibly due to previous leader failure"},
+    {ErrTimeoutDueToConnectionLost, 14,
+     "etcdserver: request timed out, possibly due to connection lost"},
+    {ErrBadLeaderTransferee, 9, "etcdserver: bad leader transferee"},
+    {ErrTimeoutLeaderTransfer, 2, "etcdserver: request timed out, leader transfer took too long"},
+    {ErrNotPrimaryLessor, 2, "not a primary lessor"},
+};
+
+TEST(ErrorTable, EveryRowHasItsCodeAndText) {
+  for (const Row& row : kRows) {
+    const absl::Status status = row.error();
+    EXPECT_EQ(static_cast<int>(status.code()), row.grpc_code) << row.text;
+    EXPECT_EQ(MessageOf(status), row.text);
+  }
+}
+
+}  // namespace
+}  // namespace conclave::kv

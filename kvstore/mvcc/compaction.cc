@@ -1,0 +1,103 @@
+#include "kvstore/mvcc/compaction.h"
+
+#include <optional>
+#include <string>
+
+#include "kvstore/errors.h"
+#include "raft/base/check.h"
+#include "raft/base/coding.h"
+
+namespace conclave::kv {
+namespace {
+
+void RemoveVersion(std::string_view key, Revision revision, WriteBatch& batch) {
+  batch.Delete(HistoryKey(revision));
+  batch.Delete(PointerKey(key, revision));
+}
+
+// An event up to the compacted revision kills the version it replaced, and itself if it is a
+// delete. What happened in the compacted revision itself stays until the next compaction, because a
+// watch may start there; so each compaction looks at the last one's revision again (`finished`),
+// whose older victims are gone already.
+void RemoveDead(const EventView& event, int64_t compact_revision, int64_t finished,
+                WriteBatch& batch) {
+  const Revision previous = event.previous;
+  const bool removed_before = event.record.mod.main <= finished && previous.main < finished;
+  if (previous.main != 0 && previous.main < compact_revision && !removed_before) {
+    RemoveVersion(event.key, previous, batch);
+  }
+  if (event.is_delete && event.record.mod.main < compact_revision) {
+    RemoveVersion(event.key, event.record.mod, batch);
+  }
+}
+
+void PutProgress(const CompactionProgress& progress, WriteBatch& batch) {
+  std::string value;
+  PutFixed64(value, static_cast<uint64_t>(progress.finished));
+  PutFixed64(value, static_cast<uint64_t>(progress.next.main));
+  PutFixed64(value, static_cast<uint64_t>(progress.next.sub));
+  batch.Put(kCompactedKey, value);
+}
+
+}  // namespace
+
+absl::Status LoadCompaction(KeySpace* keys) {
+  if (const std::optional<std::string> value = keys->engine->Get(kCompactKey)) {
+    ByteReader in(*value);
+    keys->compact_revision = static_cast<int64_t>(in.Fixed64());
+    if (!in.finished()) return absl::DataLossError("the engine's compacted revision is damaged");
+  }
+  if (const std::optional<std::string> value = keys->engine->Get(kCompactedKey)) {
+    ByteReader in(*value);
+    keys->compaction.finished = static_cast<int64_t>(in.Fixed64());
+    keys->compaction.next.main = static_cast<int64_t>(in.Fixed64());
+    keys->compaction.next.sub = static_cast<int64_t>(in.Fixed64());
+    if (!in.finished()) return absl::DataLossError("the engine's compaction progress is damaged");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compact(KeySpace* keys, int64_t revision) {
+  if (revision <= keys->compact_revision) return ErrCompacted();
+  if (revision > keys->revision) return ErrFutureRevision();
+  WriteBatch& batch = keys->drain.batch();
+  // Removal may have stopped among the last target's own events. Those it has looked at were spared
+  // for the target's sake, and are looked at again.
+  CompactionProgress& progress = keys->compaction;
+  if (progress.next.main == keys->compact_revision && progress.next.sub != 0) {
+    progress.next.sub = 0;
+    PutProgress(progress, batch);
+  }
+  keys->compact_revision = revision;
+  std::string value;
+  PutFixed64(value, static_cast<uint64_t>(revision));
+  batch.Put(kCompactKey, value);
+  return absl::OkStatus();
+}
+
+bool CompactStep(KeySpace* keys, size_t events_max) {
+  CHECK(keys->drain.empty());
+  CompactionProgress& progress = keys->compaction;
+  const int64_t target = keys->compact_revision;
+  if (progress.finished == target) return false;
+
+  WriteBatch batch;
+  size_t events = 0;
+  bool more = false;
+  keys->past.ScanEvents(progress.next, [&](const EventView& event) {
+    if (event.record.mod.main > target) return false;
+    progress.next = event.record.mod;
+    more = ++events > events_max;
+    if (!more) RemoveDead(event, target, progress.finished, batch);
+    return !more;
+  });
+  if (!more) {
+    progress.finished = target;
+    progress.next = {target, 0};
+  }
+  PutProgress(progress, batch);
+  keys->engine->Write(batch);
+  return more;
+}
+
+}  // namespace conclave::kv

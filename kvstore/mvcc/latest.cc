@@ -1,0 +1,70 @@
+#include "kvstore/mvcc/latest.h"
+
+#include <memory>
+
+#include "raft/base/check.h"
+
+namespace conclave::kv {
+namespace {
+
+// The key of a latest record's engine entry, or nothing once the iterator has left them.
+std::optional<std::string_view> KeyAt(const Iterator& it) {
+  if (!it.Valid() || it.key().empty() || it.key().front() != kLatestPrefix) return std::nullopt;
+  return it.key().substr(1);
+}
+
+}  // namespace
+
+std::optional<std::string> Latest::Get(std::string_view key) const {
+  const Drain::Changed& changed = drain_->changed();
+  if (!changed.empty()) {
+    if (const auto it = changed.find(key); it != changed.end()) return it->second;
+  }
+  std::string engine_key;
+  SetLatestKey(key, engine_key);
+  return engine_->Get(engine_key);
+}
+
+void Latest::Scan(const KeySpan& span, VisitRecord visit) const {
+  if (span.single) {
+    const std::optional<std::string> record = Get(span.begin);
+    if (record) visit(span.begin, ReadRecord(*record));
+    return;
+  }
+  const std::unique_ptr<Iterator> it = engine_->NewIterator();
+  it->Seek(LatestKey(span.begin));
+  auto change = drain_->changed().lower_bound(span.begin);
+  const auto changes_end = drain_->changed().end();
+  while (true) {
+    const std::optional<std::string_view> stored = KeyAt(*it);
+    const bool in_engine = stored && !span.IsPast(*stored);
+    const bool in_drain = change != changes_end && !span.IsPast(change->first);
+    if (!in_engine && !in_drain) return;
+    if (in_drain && (!in_engine || change->first <= *stored)) {
+      if (in_engine && change->first == *stored) it->Next();
+      if (change->second && !visit(change->first, ReadRecord(*change->second))) return;
+      ++change;
+    } else {
+      if (!visit(*stored, ReadRecord(it->value()))) return;
+      it->Next();
+    }
+  }
+}
+
+void Latest::ScanBackward(const KeySpan& span, VisitRecord visit) const {
+  CHECK(drain_->changed().empty());
+  const std::unique_ptr<Iterator> it = engine_->NewIterator();
+  if (span.single) {
+    it->SeekForPrev(LatestKey(span.begin));
+  } else if (span.unbounded) {
+    it->SeekForPrev(std::string(1, kLatestPrefix + 1));
+  } else {
+    it->SeekForPrev(LatestKey(span.end));
+    if (KeyAt(*it) == span.end) it->Prev();
+  }
+  for (; KeyAt(*it) && *KeyAt(*it) >= span.begin; it->Prev()) {
+    if (!visit(*KeyAt(*it), ReadRecord(it->value()))) return;
+  }
+}
+
+}  // namespace conclave::kv

@@ -1,0 +1,37 @@
+// The keys as they are now: what the engine holds, with the changes of the drain under way on top.
+// Knows nothing of revisions: reads of the past are past.h's. Part of KeySpace; apply lane.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "kvstore/engine/engine.h"
+#include "kvstore/mvcc/drain.h"
+#include "kvstore/mvcc/keys.h"
+#include "kvstore/mvcc/record.h"
+
+namespace conclave::kv {
+
+// Gets a key and its record, both good until it returns; false ends the scan.
+using VisitRecord = absl::FunctionRef<bool(std::string_view key, const RecordView& record)>;
+
+class Latest {
+ public:
+  Latest(const Engine* engine, const Drain* drain) : engine_(engine), drain_(drain) {}
+
+  // The key's encoded record (ReadRecord), or nothing.
+  std::optional<std::string> Get(std::string_view key) const;
+
+  // Visits the live keys of the span, ascending.
+  void Scan(const KeySpan& span, VisitRecord visit) const;
+  // Descending. Only while nothing is pending in the drain.
+  void ScanBackward(const KeySpan& span, VisitRecord visit) const;
+
+ private:
+  const Engine* const engine_;
+  const Drain* const drain_;
+};
+
+}  // namespace conclave::kv

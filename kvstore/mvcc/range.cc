@@ -1,0 +1,201 @@
+#include "kvstore/mvcc/range.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kvstore/errors.h"
+
+namespace conclave::kv {
+namespace {
+
+using etcdserverpb::RangeRequest;
+using etcdserverpb::RangeResponse;
+using mvccpb::KeyValue;
+
+// A count of the past is the count of now less the growth since, unless more events lie between
+// than there are keys to count. So few events are always looked at.
+constexpr size_t kGrowthEventsMin = 1000;
+
+constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
+
+// One Range being answered.
+class RangeRead {
+ public:
+  RangeRead(const KeySpace& keys, const RangeRequest& request, int64_t current)
+      : keys_(keys),
+        request_(request),
+        span_(KeySpan::Of(request.key(), request.range_end())),
+        latest_(request.revision() <= 0 || request.revision() == current) {}
+
+  void FillIn(RangeResponse& response) const;
+
+ private:
+  bool Filtered() const {
+    return request_.min_mod_revision() != 0 || request_.max_mod_revision() != 0 ||
+           request_.min_create_revision() != 0 || request_.max_create_revision() != 0;
+  }
+  bool Passes(const RecordView& record) const;
+  // The last keys first, if it is only a few of them that are wanted.
+  bool Backward() const;
+  // By what the results are sorted; NONE if they come in the right order.
+  RangeRequest::SortOrder Order() const;
+  // Results to collect: one more than wanted, to know whether there are more.
+  int64_t CollectMax() const;
+  int64_t Count() const;
+  int64_t CountLatest() const;
+  void Scan(VisitRecord visit) const;
+  // How many keys were met; fewer than there are if enough were collected.
+  int64_t Collect(RangeResponse& response) const;
+  void Sort(RangeResponse& response) const;
+
+  const KeySpace& keys_;
+  const RangeRequest& request_;
+  const KeySpan span_;
+  const bool latest_;
+};
+
+bool RangeRead::Passes(const RecordView& record) const {
+  const auto within = [](int64_t value, int64_t min, int64_t max) {
+    return (min == 0 || value >= min) && (max == 0 || value <= max);
+  };
+  return within(record.mod.main, request_.min_mod_revision(), request_.max_mod_revision()) &&
+         within(record.create_revision, request_.min_create_revision(),
+                request_.max_create_revision());
+}
+
+bool RangeRead::Backward() const {
+  return latest_ && request_.sort_target() == RangeRequest::KEY &&
+         request_.sort_order() == RangeRequest::DESCEND && request_.limit() > 0 && !Filtered() &&
+         keys_.drain.changed().empty();
+}
+
+RangeRequest::SortOrder RangeRead::Order() const {
+  const RangeRequest::SortOrder order = request_.sort_order();
+  if (request_.sort_target() != RangeRequest::KEY) {
+    return order == RangeRequest::NONE ? RangeRequest::ASCEND : order;
+  }
+  return order == RangeRequest::DESCEND && !Backward() ? order : RangeRequest::NONE;
+}
+
+int64_t RangeRead::CollectMax() const {
+  if (request_.limit() <= 0 || Filtered()) return kUnlimited;
+  // Without an order of its own the sort only sees the first keys: a quirk that clients may know
+  // (reference 3.2).
+  const bool sorts_all =
+      request_.sort_order() != RangeRequest::NONE && Order() != RangeRequest::NONE;
+  if (sorts_all || request_.limit() == kUnlimited) return kUnlimited;
+  return request_.limit() + 1;
+}
+
+int64_t RangeRead::CountLatest() const {
+  return keys_.counts.Count(span_, [&](const KeySpan& part) {
+    int64_t count = 0;
+    keys_.latest.Scan(part, [&](std::string_view, const RecordView&) {
+      ++count;
+      return true;
+    });
+    return count;
+  });
+}
+
+int64_t RangeRead::Count() const {
+  if (latest_) {
+    if (span_.single) return keys_.latest.Get(span_.begin).has_value();
+    return CountLatest();
+  }
+  if (!span_.single && keys_.drain.changed().empty()) {
+    const int64_t now = CountLatest();
+    const size_t events_max = std::max(kGrowthEventsMin, static_cast<size_t>(now));
+    const std::optional<int64_t> growth =
+        keys_.past.GrowthSince(span_, request_.revision(), events_max);
+    if (growth) return now - *growth;
+  }
+  return keys_.past.Count(span_, request_.revision());
+}
+
+void RangeRead::Scan(VisitRecord visit) const {
+  if (!latest_) {
+    keys_.past.Scan(span_, request_.revision(), visit);
+  } else if (Backward()) {
+    keys_.latest.ScanBackward(span_, visit);
+  } else {
+    keys_.latest.Scan(span_, visit);
+  }
+}
+
+int64_t RangeRead::Collect(RangeResponse& response) const {
+  const int64_t collect_max = CollectMax();
+  const bool needs_values = !request_.keys_only() || request_.sort_target() == RangeRequest::VALUE;
+  int64_t met = 0;
+  Scan([&](std::string_view key, const RecordView& record) {
+    ++met;
+    if (!Passes(record)) return true;
+    RecordView wanted = record;
+    if (!needs_values) wanted.value = {};
+    FillKeyValue(key, wanted, *response.add_kvs());
+    return response.kvs_size() < collect_max;
+  });
+  return met;
+}
+
+void RangeRead::Sort(RangeResponse& response) const {
+  const RangeRequest::SortTarget target = request_.sort_target();
+  const auto less = [target](const KeyValue* a, const KeyValue* b) {
+    switch (target) {
+      case RangeRequest::VERSION:
+        return a->version() < b->version();
+      case RangeRequest::CREATE:
+        return a->create_revision() < b->create_revision();
+      case RangeRequest::MOD:
+        return a->mod_revision() < b->mod_revision();
+      case RangeRequest::VALUE:
+        return a->value() < b->value();
+      default:
+        return a->key() < b->key();
+    }
+  };
+  auto& kvs = *response.mutable_kvs();
+  // Stable, so that every member answers alike where the order is open.
+  if (Order() == RangeRequest::ASCEND) {
+    std::stable_sort(kvs.pointer_begin(), kvs.pointer_end(), less);
+  } else {
+    std::stable_sort(kvs.pointer_begin(), kvs.pointer_end(),
+                     [&](const KeyValue* a, const KeyValue* b) { return less(b, a); });
+  }
+}
+
+void RangeRead::FillIn(RangeResponse& response) const {
+  if (request_.count_only()) {
+    response.set_count(Count());
+    return;
+  }
+  const int64_t met = Collect(response);
+  auto& kvs = *response.mutable_kvs();
+  const bool saw_all = kvs.size() < CollectMax();
+  response.set_count(saw_all ? met : Count());
+  if (Order() != RangeRequest::NONE) Sort(response);
+  if (request_.limit() > 0 && kvs.size() > request_.limit()) {
+    kvs.DeleteSubrange(static_cast<int>(request_.limit()),
+                       kvs.size() - static_cast<int>(request_.limit()));
+    response.set_more(true);
+  }
+  if (request_.keys_only()) {
+    for (KeyValue& kv : kvs) kv.clear_value();
+  }
+}
+
+}  // namespace
+
+absl::Status CheckReadable(const KeySpace& keys, int64_t revision) {
+  if (revision > keys.revision) return ErrFutureRevision();
+  if (revision > 0 && revision < keys.compact_revision) return ErrCompacted();
+  return absl::OkStatus();
+}
+
+void ReadRange(const KeySpace& keys, const RangeRequest& request, int64_t current,
+               RangeResponse& response) {
+  response.mutable_header()->set_revision(current);
+  RangeRead(keys, request, current).FillIn(response);
+}
+
+}  // namespace conclave::kv

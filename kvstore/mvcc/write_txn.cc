@@ -1,0 +1,125 @@
+#include "kvstore/mvcc/write_txn.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kvstore/errors.h"
+#include "raft/base/check.h"
+
+namespace conclave::kv {
+namespace {
+
+using etcdserverpb::DeleteRangeRequest;
+using etcdserverpb::DeleteRangeResponse;
+using etcdserverpb::PutRequest;
+using etcdserverpb::PutResponse;
+
+// What a pointer says of its revision: nothing of a put.
+constexpr std::string_view kTombstone = "t";
+
+}  // namespace
+
+absl::Status CheckPut(const KeySpace& keys, const Lessor& lessor, const PutRequest& request) {
+  if (request.lease() != 0 && !lessor.Exists(request.lease())) return ErrLeaseNotFound();
+  if ((request.ignore_value() || request.ignore_lease()) && !keys.latest.Get(request.key())) {
+    return ErrKeyNotFound();
+  }
+  return absl::OkStatus();
+}
+
+WriteTxn::WriteTxn(KeySpace* keys, Lessor* lessor) : keys_(keys), lessor_(lessor) {
+  events_.revision = keys->revision + 1;
+}
+
+void WriteTxn::Put(const PutRequest& request, PutResponse* response) {
+  const std::string_view key = request.key();
+  const std::optional<std::string> stored = keys_->latest.Get(key);
+  const RecordView previous = stored ? ReadRecord(*stored) : RecordView();
+  if (response != nullptr) {
+    response->mutable_header()->set_revision(events_.revision);
+    if (request.prev_kv() && stored) FillKeyValue(key, previous, *response->mutable_prev_kv());
+  }
+
+  EventView event;
+  event.key = key;
+  event.previous = previous.mod;
+  event.record.mod = NextRevision();
+  event.record.create_revision = stored ? previous.create_revision : event.record.mod.main;
+  event.record.version = previous.version + 1;
+  event.record.lease = request.ignore_lease() ? previous.lease : request.lease();
+  event.record.value = request.ignore_value() ? previous.value : std::string_view(request.value());
+
+  std::string& bytes = keys_->scratch;
+  SetRecord(event.record, bytes);
+  keys_->drain.PutLatest(key, bytes);
+  AddEvent(event);
+  if (!stored) keys_->counts.Add(key);
+  if (previous.lease != event.record.lease) {
+    WriteBatch& batch = keys_->drain.batch();
+    if (previous.lease != 0) lessor_->Detach(previous.lease, key, batch);
+    if (event.record.lease != 0) lessor_->Attach(event.record.lease, key, batch);
+  }
+}
+
+void WriteTxn::DeleteRange(const DeleteRangeRequest& request, DeleteRangeResponse* response) {
+  struct Found {
+    std::string key;
+    Revision mod;
+    int64_t lease;
+  };
+  std::vector<Found> found;  // first, because a scan must not see its own deletes
+  keys_->latest.Scan(KeySpan::Of(request.key(), request.range_end()),
+                     [&](std::string_view key, const RecordView& record) {
+                       found.push_back({std::string(key), record.mod, record.lease});
+                       if (response != nullptr && request.prev_kv()) {
+                         FillKeyValue(key, record, *response->add_prev_kvs());
+                       }
+                       return true;
+                     });
+  for (const Found& one : found) DeleteRecord(one.key, one.mod, one.lease);
+  if (response != nullptr) {
+    response->set_deleted(static_cast<int64_t>(found.size()));
+    response->mutable_header()->set_revision(revision());
+  }
+}
+
+void WriteTxn::DeleteKey(std::string_view key) {
+  const std::optional<std::string> stored = keys_->latest.Get(key);
+  CHECK(stored.has_value());
+  const RecordView record = ReadRecord(*stored);
+  DeleteRecord(key, record.mod, record.lease);
+}
+
+void WriteTxn::DeleteRecord(std::string_view key, Revision previous, int64_t lease) {
+  keys_->drain.DeleteLatest(key);
+  EventView event;
+  event.is_delete = true;
+  event.key = key;
+  event.previous = previous;
+  event.record.mod = NextRevision();
+  AddEvent(event);
+  keys_->counts.Remove(key);
+  if (lease != 0) lessor_->Detach(lease, key, keys_->drain.batch());
+}
+
+void WriteTxn::AddEvent(const EventView& event) {
+  WriteBatch& batch = keys_->drain.batch();
+  std::string& bytes = keys_->scratch;
+  std::string& engine_key = keys_->scratch_key;
+  SetEvent(event, bytes);
+  SetHistoryKey(event.record.mod, engine_key);
+  batch.Put(engine_key, bytes);
+  SetPointerPrefix(event.key, engine_key);
+  AppendPointerRevision(event.record.mod, engine_key);
+  batch.Put(engine_key, event.is_delete ? kTombstone : std::string_view());
+  events_.events.push_back(event.Copy());
+}
+
+void WriteTxn::Finish() {
+  if (events_.events.empty()) return;
+  keys_->revision = events_.revision;
+  keys_->drain.AddEvents(std::move(events_));
+}
+
+}  // namespace conclave::kv

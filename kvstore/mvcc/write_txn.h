@@ -1,0 +1,51 @@
+// The changes of one command: all get the same main revision and positions inside it, or there is
+// no new revision at all (reference: behaviour sections 2, 3.4, 3.5). Whoever makes one checks
+// first that nothing can fail on the way. Made by Store and by txn.h for one command; apply lane.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "kvstore/lease/lessor.h"
+#include "kvstore/mvcc/key_space.h"
+#include "kvstore/proto/rpc.pb.h"
+
+namespace conclave::kv {
+
+// What a Put needs beyond its own validity. Errors: lease not found, key not found.
+absl::Status CheckPut(const KeySpace& keys, const Lessor& lessor,
+                      const etcdserverpb::PutRequest& request);
+
+class WriteTxn {
+ public:
+  WriteTxn(KeySpace* keys, Lessor* lessor);
+
+  // The revision that a read inside the command sees as the newest.
+  int64_t revision() const { return events_.events.empty() ? keys_->revision : events_.revision; }
+
+  // `response` may be null. Requires CheckPut to have passed.
+  void Put(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response);
+  void DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
+                   etcdserverpb::DeleteRangeResponse* response);
+  // A key that exists.
+  void DeleteKey(std::string_view key);
+
+  // Makes the changes the newest revision, if there are any. Call once, at the end.
+  void Finish();
+
+ private:
+  Revision NextRevision() const {
+    return {events_.revision, static_cast<int64_t>(events_.events.size())};
+  }
+  void DeleteRecord(std::string_view key, Revision previous, int64_t lease);
+  // Writes the event and the pointer to it.
+  void AddEvent(const EventView& event);
+
+  KeySpace* const keys_;
+  Lessor* const lessor_;
+  RevisionEvents events_;
+};
+
+}  // namespace conclave::kv

@@ -1,0 +1,179 @@
+#include "kvstore/mvcc_store.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "kvstore/errors.h"
+#include "kvstore/mvcc/compaction.h"
+#include "kvstore/mvcc/hash.h"
+#include "kvstore/mvcc/range.h"
+#include "kvstore/mvcc/txn.h"
+#include "kvstore/mvcc/write_txn.h"
+#include "raft/base/check.h"
+#include "raft/base/coding.h"
+#include "raft/base/text.h"
+
+namespace conclave::kv {
+namespace {
+
+using etcdserverpb::TxnRequest;
+
+// Changes when the layout of keys.h does.
+constexpr std::string_view kFormat = "1";
+
+std::string EncodeState(uint64_t applied_index, int64_t revision) {
+  std::string value;
+  PutFixed64(value, applied_index);
+  PutFixed64(value, static_cast<uint64_t>(revision));
+  return value;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(
+    Engine* engine, const StoreOptions& options, const std::vector<etcdserverpb::Member>& members) {
+  auto store = std::make_unique<MvccStore>(engine, options);
+  if (absl::Status status = store->Load(members); !status.ok()) return status;
+  return store;
+}
+
+MvccStore::MvccStore(Engine* engine, const StoreOptions& options)
+    : engine_(engine),
+      options_(options),
+      keys_(engine),
+      lessor_(engine),
+      watches_(WatchHub::New(options.watch, this, options.seed)) {}
+
+// ---- Start. ----
+
+absl::Status MvccStore::Load(const std::vector<etcdserverpb::Member>& members) {
+  const std::optional<std::string> format = engine_->Get(kFormatKey);
+  if (!format) {
+    const std::unique_ptr<Iterator> it = engine_->NewIterator();
+    it->Seek("");
+    if (it->Valid()) return absl::DataLossError("the engine holds something else than a store");
+    SetUp(members);
+    return absl::OkStatus();
+  }
+  if (*format != kFormat) {
+    return absl::DataLossError(fmt::format("the store has format {}, not {}", *format, kFormat));
+  }
+  absl::Status status = LoadState();
+  if (status.ok()) status = LoadCompaction(&keys_);
+  if (status.ok()) status = keys_.counts.Load(*engine_);
+  if (status.ok()) status = members_.Load(*engine_);
+  if (status.ok()) status = alarms_.Load(*engine_);
+  return status;
+}
+
+absl::Status MvccStore::LoadState() {
+  const std::optional<std::string> value = engine_->Get(kStateKey);
+  if (!value) return absl::DataLossError("the engine has lost the store's state");
+  ByteReader in(*value);
+  applied_index_ = written_index_ = in.Fixed64();
+  keys_.revision = static_cast<int64_t>(in.Fixed64());
+  if (!in.finished()) return absl::DataLossError("the store's state is damaged");
+  return absl::OkStatus();
+}
+
+void MvccStore::SetUp(const std::vector<etcdserverpb::Member>& members) {
+  WriteBatch& batch = keys_.drain.batch();
+  batch.Put(kFormatKey, kFormat);
+  batch.Put(kStateKey, EncodeState(applied_index_, keys_.revision));
+  for (const etcdserverpb::Member& member : members) members_.Set(member, batch);
+  keys_.drain.WriteOut(*engine_);
+  // No log can bring the bootstrap members back.
+  engine_->Flush();
+}
+
+// ---- Drains. ----
+
+void MvccStore::ApplyNothing(uint64_t index) {
+  CHECK(index == applied_index_ + 1);
+  applied_index_ = index;
+}
+
+ApplyResult MvccStore::Apply(uint64_t index, std::string_view command, bool want_response) {
+  CHECK(index == applied_index_ + 1);
+  const absl::StatusOr<Command> decoded = DecodeCommand(command);
+  if (!decoded.ok()) {
+    Fatal(fmt::format("log entry {}: {}", index, MessageOf(decoded.status())));
+  }
+  ApplyResult result = ApplyCommand(*decoded, want_response);
+  if (!want_response || !result.status.ok()) result.response = std::monostate();
+  applied_index_ = index;
+  return result;
+}
+
+void MvccStore::WriteOut() {
+  if (written_index_ == applied_index_) return;
+  keys_.counts.WriteChanged(keys_.drain.batch());
+  keys_.drain.batch().Put(kStateKey, EncodeState(applied_index_, keys_.revision));
+  keys_.drain.WriteOut(*engine_);
+  written_index_ = applied_index_;
+  BalanceCounts();
+}
+
+void MvccStore::BalanceCounts() {
+  if (!keys_.counts.needs_balance()) return;
+  WriteBatch batch;
+  keys_.counts.Balance(
+      [this](const KeySpan& span, absl::FunctionRef<void(std::string_view)> visit) {
+        keys_.latest.Scan(span, [&](std::string_view key, const RecordView&) {
+          visit(key);
+          return true;
+        });
+      },
+      batch);
+  if (!batch.empty()) engine_->Write(batch);
+}
+
+void MvccStore::Commit() {
+  WriteOut();
+  const std::vector<SharedRevisionEvents> events = keys_.drain.TakeEvents();
+  if (!events.empty()) watches_->Publish(events);
+  if (std::exchange(compacted_, false)) watches_->Compacted(keys_.compact_revision);
+}
+
+// ---- Reads. ----
+
+absl::Status MvccStore::Range(const etcdserverpb::RangeRequest& request,
+                              etcdserverpb::RangeResponse* response) const {
+  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
+  if (absl::Status status = CheckReadable(keys_, request.revision()); !status.ok()) return status;
+  ReadRange(keys_, request, keys_.revision, *response);
+  return absl::OkStatus();
+}
+
+absl::Status MvccStore::ReadOnlyTxn(const TxnRequest& request,
+                                    etcdserverpb::TxnResponse* response) const {
+  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
+  return ReadTxn(keys_, request, response);
+}
+
+absl::StatusOr<HashResult> MvccStore::HashKv(int64_t revision) const {
+  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
+  HashResult result;
+  result.hash_revision = revision > 0 ? revision : keys_.revision;
+  result.compact_revision = keys_.compact_revision;
+  if (absl::Status status = CheckReadable(keys_, result.hash_revision); !status.ok()) return status;
+  result.hash = HashHistory(keys_, result.hash_revision);
+  return result;
+}
+
+uint32_t MvccStore::Hash() const { return HashAll(keys_); }
+
+std::vector<SharedRevisionEvents> MvccStore::ReadEvents(int64_t from, size_t revisions_max,
+                                                        size_t bytes_max) const {
+  CHECK(from >= keys_.compact_revision);
+  return keys_.past.ReadEvents(from, revisions_max, bytes_max);
+}
+
+std::optional<Record> MvccStore::RecordAt(std::string_view key, Revision revision) const {
+  return keys_.past.RecordAt(key, revision);
+}
+
+bool MvccStore::CompactStep() { return kv::CompactStep(&keys_, options_.compaction_batch); }
+
+}  // namespace conclave::kv

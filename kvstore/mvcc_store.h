@@ -1,0 +1,88 @@
+// The Store on the versioned keys of kvstore/mvcc: takes commands apart, hands each to the part it
+// concerns, and ends every drain with one engine batch that also says how far the log has been
+// applied. Made by Store::Open; apply lane.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kvstore/alarms.h"
+#include "kvstore/command.h"
+#include "kvstore/members.h"
+#include "kvstore/mvcc/key_space.h"
+#include "kvstore/store.h"
+
+namespace conclave::kv {
+
+class MvccStore final : public Store {
+ public:
+  MvccStore(Engine* engine, const StoreOptions& options);
+
+  // Reads everything back from the engine, or sets up an empty one. DataLoss if the content is not
+  // a store's.
+  absl::Status Load(const std::vector<etcdserverpb::Member>& members);
+
+  int64_t revision() const override { return keys_.revision; }
+  int64_t compact_revision() const override { return keys_.compact_revision; }
+  std::vector<SharedRevisionEvents> ReadEvents(int64_t from, size_t revisions_max,
+                                               size_t bytes_max) const override;
+  std::optional<Record> RecordAt(std::string_view key, Revision revision) const override;
+
+  ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) override;
+  void ApplyNothing(uint64_t index) override;
+  void Commit() override;
+  uint64_t applied_index() const override { return applied_index_; }
+
+  absl::Status Range(const etcdserverpb::RangeRequest& request,
+                     etcdserverpb::RangeResponse* response) const override;
+  absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
+                           etcdserverpb::TxnResponse* response) const override;
+  absl::StatusOr<HashResult> HashKv(int64_t revision) const override;
+  uint32_t Hash() const override;
+  std::vector<etcdserverpb::Member> Members() const override { return members_.List(); }
+  std::vector<etcdserverpb::AlarmMember> Alarms() const override { return alarms_.List(); }
+  uint64_t SizeBytes() const override { return engine_->SizeBytes(); }
+
+  Lessor& lessor() override { return lessor_; }
+  WatchHub& watches() override { return *watches_; }
+
+  bool CompactStep() override;
+  int64_t compacted_physically() const override { return keys_.compaction.finished; }
+
+ private:
+  absl::Status LoadState();
+  void SetUp(const std::vector<etcdserverpb::Member>& members);
+
+  // Makes the engine hold all commands applied so far, in the middle of a drain or at its end.
+  void WriteOut();
+  void BalanceCounts();
+
+  // One command each. The response is left empty unless `want_response`.
+  ApplyResult ApplyCommand(const Command& command, bool want_response);
+  ApplyResult ApplyPut(std::string_view request, bool want_response);
+  ApplyResult ApplyDeleteRange(std::string_view request, bool want_response);
+  ApplyResult ApplyTransaction(std::string_view request, bool want_response);
+  ApplyResult ApplyCompact(std::string_view request);
+  ApplyResult ApplyLeaseGrant(std::string_view request);
+  ApplyResult ApplyLeaseRevoke(std::string_view request);
+  ApplyResult ApplyMemberAttributes(std::string_view request);
+  ApplyResult ApplyAlarm(std::string_view request);
+
+  Engine* const engine_;
+  const StoreOptions options_;
+  KeySpace keys_;
+  Lessor lessor_;
+  class Members members_;
+  class Alarms alarms_;
+  uint64_t applied_index_ = 0;
+  uint64_t written_index_ = 0;  // the engine's applied index
+  bool compacted_ = false;      // in this drain
+  std::unique_ptr<WatchHub> watches_;
+
+  // Parsed into again and again, for their buffers.
+  etcdserverpb::PutRequest put_;
+  etcdserverpb::DeleteRangeRequest delete_range_;
+};
+
+}  // namespace conclave::kv
