@@ -1,5 +1,6 @@
-// One RPC as a service sees it, whatever carries it: server/http2 implements it over an HTTP/2 stream, the simulator over
-// nothing. A Call lives on its I/O lane; all functions are called there, and its handler's callbacks run there.
+// One RPC as a service sees it, whatever carries it: server/http2 implements it over an HTTP/2
+// stream, the simulator over nothing. A Call lives on its I/O lane; all functions are called there,
+// and its handler's callbacks run there.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +25,11 @@ class StreamHandler {
   virtual void OnMessage(std::string_view message) = 0;
   // The client will send no more.
   virtual void OnHalfClose() {}
-  // queued_bytes() fell below the limit after Writable() was false.
+  // queued_bytes() fell to half its limit after Writable() was false. Never from within the Call.
   virtual void OnWritable() {}
-  // The RPC is over: finished by us, cancelled by the client, past its deadline, or its connection is gone. Nothing may be
-  // sent any more; Send and Finish are then ignored.
+  // The RPC is over: finished by us, cancelled by the client, past its deadline, or its connection
+  // is gone. Nothing may be sent any more; Send and Finish are then ignored. The last call, and
+  // never made from within a function of the Call, Finish included.
   virtual void OnClosed() {}
 };
 
@@ -35,7 +37,8 @@ class Call {
  public:
   virtual ~Call() = default;
 
-  // A request header by its lower-case name ("hasleader", "token"); nullopt if the client did not send it.
+  // A request header by its lower-case name ("hasleader", "token"); nullopt if the client did not
+  // send it.
   virtual std::optional<std::string_view> Metadata(std::string_view name) const = 0;
   // When the client stops waiting (grpc-timeout); kNever if it did not say.
   virtual Instant deadline() const = 0;
@@ -53,7 +56,8 @@ class Call {
   virtual size_t queued_bytes() const = 0;
   // False once queued_bytes() is at its limit: a well-behaved handler then waits for OnWritable.
   virtual bool Writable() const = 0;
-  // Tells the transport not to grant the client more request bytes until Resume (back-pressure on request streams).
+  // Tells the transport not to grant the client more request bytes until Resume (back-pressure on
+  // request streams).
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
 
