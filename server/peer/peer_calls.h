@@ -1,6 +1,7 @@
-// Questions from member to member outside the log, over the same connections as raft's messages: what a follower cannot
-// answer alone (lease renewals and remaining times) it asks the leader. The seam beside raft::Transport; the real
-// implementation is server/peer/peer_network.h. On the raft lane.
+// Questions from member to member outside the log, over the same connections as raft's messages:
+// what a follower cannot answer alone (lease renewals and remaining times) it asks the leader. The
+// seam beside raft::Transport; the real implementation is server/peer/peer_network.h. On the raft
+// lane.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 
 namespace conclave::server {
 
-// Numbers are on the wire: never change or reuse one. Requests and answers are the Protobuf messages of the same name in
-// etcdserverpb.
+// Numbers are on the wire: never change or reuse one. Requests and answers are the Protobuf
+// messages of the same name in etcdserverpb.
 enum class PeerMethod : uint8_t {
   kLeaseKeepAlive = 1,
   kLeaseTimeToLive = 2,
@@ -32,8 +33,9 @@ class PeerCalls {
 
   virtual void SetHandler(Handler handler) = 0;
 
-  // `answer` runs once: with the peer's answer, with ErrTimeout (errors table) after `timeout`, or with ErrNoLeader if the
-  // connection is not there or breaks. The request may have been carried out in all cases.
+  // `answer` runs once: with the peer's answer, with ErrTimeout (errors table) after `timeout`, or
+  // with ErrNoLeader if the connection is not there or breaks. The request may have been carried
+  // out in all cases.
   virtual void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                         Answer answer) = 0;
 };
