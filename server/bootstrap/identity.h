@@ -1,0 +1,51 @@
+// Who a member is: its id, its cluster's id, and the members its cluster started with. Ids are
+// those that etcd would give (reference: behaviour section 9.1), so that every member computes the
+// same ones from the same flags. Used at start-up by data_dir.cc and main; plain values, any lane.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "raft/base/types.h"
+#include "server/config/config.h"
+
+namespace conclave::server {
+
+// A member as the cluster was started with.
+struct InitialMember {
+  raft::NodeId id;
+  std::string name;
+  std::vector<std::string> peer_urls;  // sorted
+
+  friend bool operator==(const InitialMember&, const InitialMember&) = default;
+};
+
+struct Identity {
+  uint64_t cluster_id = 0;
+  raft::NodeId member_id;
+  std::string name;
+  std::vector<InitialMember> members;  // by id, ascending; this one among them
+
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// The id of a member that a cluster is started with.
+raft::NodeId InitialMemberId(std::vector<std::string> peer_urls, std::string_view cluster_token);
+
+// The id of the cluster that is started with these members.
+uint64_t InitialClusterId(std::span<const InitialMember> members);
+
+// The identity that a completed config gives a member without data. InvalidArgument names
+// --initial-cluster if this member is not in it.
+absl::StatusOr<Identity> InitialIdentity(const ServerConfig& config);
+
+// The identity as kept in the data directory: JSON, for people to read too. DataLoss if the text is
+// not one.
+std::string EncodeIdentity(const Identity& identity);
+absl::StatusOr<Identity> DecodeIdentity(std::string_view text);
+
+}  // namespace conclave::server

@@ -1,0 +1,7 @@
+#include "server/config/version.h"
+
+namespace conclave::server {
+
+std::string_view ConclaveVersion() { return CONCLAVE_VERSION; }
+
+}  // namespace conclave::server
