@@ -48,8 +48,9 @@ void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
     return;
   }
   absl::StatusOr<kv::Command> command = kv::DecodeCommand(entry.payload.view());
-  if (!command.ok()) Fatal("log entry " + std::to_string(index) + " is no command: " +
-                           std::string(MessageOf(command.status())));
+  if (!command.ok())
+    Fatal("log entry " + std::to_string(index) +
+          " is no command: " + std::string(MessageOf(command.status())));
   const bool waits = proposer_->Waits(command->header);
   kv::ApplyResult result = store_->Apply(index, entry.payload.view(), waits);
   if (waits) results_.push_back({command->header, std::move(result)});

@@ -1,7 +1,7 @@
-// The apply lane's stage: it applies committed entries in log order, one engine batch per drain, hands results to those who
-// wait and tells raft. Also keeps going what follows from applying: watchers that catch up and the removal of compacted
-// revisions, both in bounded slices between other work. Runs on the raft lane today; everything reaches it by function calls
-// on that lane.
+// The apply lane's stage: it applies committed entries in log order, one engine batch per drain,
+// hands results to those who wait and tells raft. Also keeps going what follows from applying:
+// watchers that catch up and the removal of compacted revisions, both in bounded slices between
+// other work. Runs on the raft lane today; everything reaches it by function calls on that lane.
 #pragma once
 
 #include <memory>

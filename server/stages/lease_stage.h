@@ -1,6 +1,7 @@
-// Ends leases, on the leader only (reference: behaviour section 7). A new leader starts every lease afresh once it has applied
-// an entry of its own term, so that it knows every lease the old one granted; a lease that runs out is revoked through the
-// log, as the leader of that very term or not at all. On the raft lane.
+// Ends leases, on the leader only (reference: behaviour section 7). A new leader starts every lease
+// afresh once it has applied an entry of its own term, so that it knows every lease the old one
+// granted; a lease that runs out is revoked through the log, as the leader of that very term or not
+// at all. On the raft lane.
 #pragma once
 
 #include <cstdint>

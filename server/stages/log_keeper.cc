@@ -16,7 +16,8 @@ LogKeeper::~LogKeeper() { *alive_ = false; }
 
 void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
   bytes_ += bytes;
-  if (flushed_ == raft::LogIndex(0)) flushed_ = index;  // the first drain of this run: count from here
+  if (flushed_ == raft::LogIndex(0))
+    flushed_ = index;  // the first drain of this run: count from here
   if (flushing_) return;
   if (bytes_ < options_.bytes_max && index - flushed_ < options_.entries_max) return;
   StartFlush(index);
@@ -26,12 +27,13 @@ void LogKeeper::StartFlush(raft::LogIndex index) {
   flushing_ = true;
   bytes_ = 0;
   flushed_ = index;
-  background_->Post([this, alive = alive_, index] {
-    engine_->Flush();
-    lane_->Post([this, alive, index] {
+  // The background lane must not touch this object: it may be gone by then.
+  background_->Post([this, alive = alive_, engine = engine_, lane = lane_, index] {
+    engine->Flush();
+    lane->Post([this, alive, index] {
       if (!*alive) return;
       flushing_ = false;
-      if (index.value() > options_.keep_entries) compacted_(index - options_.keep_entries);
+      compacted_(index);
     });
   });
 }

@@ -1,6 +1,6 @@
-// Lets the raft log go: when enough has been applied it has the engine make everything durable on a background lane, and then
-// tells raft that the log up to there may be forgotten. The engine's own durability is lazy, so this is also what bounds the
-// replay after a crash. On the raft lane.
+// Lets the raft log go: when enough has been applied it has the engine make everything durable on a
+// background lane, and then tells raft that the log up to there may be forgotten. The engine's own
+// durability is lazy, so this is also what bounds the replay after a crash. On the raft lane.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,8 @@
 namespace conclave::server {
 
 struct LogKeeperOptions {
-  uint64_t entries_max = 100'000;       // applied since the last flush
-  size_t bytes_max = 32 << 20;          // likewise
-  uint64_t keep_entries = 5000;         // stay in the log for followers that lag
+  uint64_t entries_max = 100'000;  // applied since the last flush
+  size_t bytes_max = 64 << 20;     // likewise
 };
 
 class LogKeeper {

@@ -4,16 +4,14 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "raft/base/random.h"
 
 namespace conclave::server {
 
 namespace {
 
-// Request ids of one run start where no earlier run can have come: the wall clock in milliseconds, with room for two to the
-// twenty ids in each. A clock set back by the operator is caught by the member's id being part of the command as well.
-uint64_t FirstRequestId(const Clock& clock) {
-  return static_cast<uint64_t>(clock.WallMilliseconds()) << 20;
-}
+// Ids that no earlier run of this member can have used: each run draws where its own begin.
+uint64_t FirstId(uint64_t seed, std::string_view kind) { return Random(seed).Stream(kind).Next(); }
 
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
 
@@ -25,26 +23,32 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       parts_(parts),
       core_(options.core, std::move(recovered), seed, parts.lane->Now()),
       proposer_({.member = options.core.id,
-                 .first_request_id = FirstRequestId(*parts.clock),
+                 .first_request_id = FirstId(seed, "request"),
+                 .first_proposal_id = FirstId(seed, "proposal"),
                  .timeout = RequestTimeout(options.core.election_timeout)},
                 parts.lane, [this] { raft_.Wake(); }),
-      reads_({.timeout = RequestTimeout(options.core.election_timeout)}, parts.lane,
-             [this] { raft_.Wake(); }),
+      reads_({.timeout = RequestTimeout(options.core.election_timeout),
+              .applied = raft::LogIndex(parts.store->applied_index()),
+              .first_read_id = FirstId(seed, "read")},
+             parts.lane, [this] { raft_.Wake(); }),
       apply_(options.apply, parts.lane, parts.store, &proposer_,
              [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); }),
       leases_({.extend_on_promotion = options.core.election_timeout}, parts.lane,
               &parts.store->lessor(), &proposer_),
+      compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
       raft_(parts.lane, &core_, parts.wal, parts.transport, this) {}
 
 Node::~Node() { *alive_ = false; }
 
-void Node::Start() { raft_.Wake(); }
+void Node::Start() {
+  compactor_.Start();
+  raft_.Wake();
+}
 
 void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done) {
-  const raft::CoreStatus status = core_.Status();
-  if (status.commit.value() > status.applied.value() + options_.unapplied_entries_max) {
+  if (core_.commit() - core_.applied() > options_.unapplied_entries_max) {
     done({.status = kv::ErrTooManyRequests(), .response = {}});
     return;
   }
@@ -67,29 +71,31 @@ void Node::MoveLeader(raft::NodeId target, absl::AnyInvocable<void(const absl::S
   }
   if (target == id()) return done(absl::OkStatus());
   raft_.Transfer(target);
-  WatchTransfer(parts_.lane->Now() + RequestTimeout(options_.core.election_timeout), role_.leader,
+  WatchTransfer(parts_.lane->Now() + RequestTimeout(options_.core.election_timeout), target,
                 role_.term, std::move(done));
 }
 
 void Node::StepAside(absl::AnyInvocable<void()> done) {
   if (!leading() || core_.configuration().voters.size() < 2) return done();
   raft_.Transfer(raft::kNoNode);
-  WatchTransfer(parts_.lane->Now() + options_.core.election_timeout, role_.leader, role_.term,
+  WatchTransfer(parts_.lane->Now() + options_.core.election_timeout, raft::kNoNode, role_.term,
                 [done = std::move(done)](const absl::Status&) mutable { done(); });
 }
 
-// Looks every few milliseconds: transfers are rare, and a list of waiters would have to be kept right in every race.
-void Node::WatchTransfer(Instant deadline, raft::NodeId old_leader, raft::Term term,
+// Looks every few milliseconds: transfers are rare, and a list of waiters would have to be kept
+// right in every race.
+void Node::WatchTransfer(Instant deadline, raft::NodeId target, raft::Term term,
                          absl::AnyInvocable<void(const absl::Status&)> done) {
   const bool moved = role_.leader != raft::kNoNode && role_.term > term;
-  if (moved) return done(role_.leader == old_leader ? kv::ErrTimeoutLeaderTransfer()
-                                                    : absl::OkStatus());
+  if (moved) {
+    return done(role_.leader == target ? absl::OkStatus() : kv::ErrTimeoutLeaderTransfer());
+  }
   if (parts_.lane->Now() >= deadline) return done(kv::ErrTimeoutLeaderTransfer());
-  parts_.lane->RunAt(parts_.lane->Now() + Milliseconds(5),
-                     [this, alive = alive_, deadline, old_leader, term,
-                      done = std::move(done)]() mutable {
-                       if (*alive) WatchTransfer(deadline, old_leader, term, std::move(done));
-                     });
+  parts_.lane->RunAt(
+      parts_.lane->Now() + Milliseconds(5),
+      [this, alive = alive_, deadline, target, term, done = std::move(done)]() mutable {
+        if (*alive) WatchTransfer(deadline, target, term, std::move(done));
+      });
 }
 
 void Node::FillHeader(etcdserverpb::ResponseHeader* header) const {
@@ -114,6 +120,7 @@ void Node::OnRoleChange(const raft::RoleChange& change) {
   if (change.leader != role_.leader && change.leader != raft::kNoNode) ++leader_changes_;
   role_ = change;
   leases_.OnRoleChange(change);
+  compactor_.OnRoleChange(change);
   proposer_.OnRoleChange(change);
   reads_.OnRoleChange(change);
   if (observer_ != nullptr) observer_->OnRoleChange(change);
@@ -163,10 +170,21 @@ void Node::Publish() {
   proposer_.Propose(kv::CommandKind::kMemberAttributes, self.SerializeAsString(),
                     [this](kv::ApplyResult result) {
                       publishing_ = false;
-                      if (!result.status.ok()) return Publish();
-                      published_ = true;
-                      if (observer_ != nullptr) observer_->OnPublished();
+                      OnPublishAnswered(result.status);
                     });
+}
+
+void Node::OnPublishAnswered(const absl::Status& status) {
+  if (status.ok()) {
+    published_ = true;
+    if (observer_ != nullptr) observer_->OnPublished();
+    return;
+  }
+  // Whatever it was (no quorum, a list that does not have this member), it will not be better at
+  // once.
+  parts_.lane->RunAt(parts_.lane->Now() + Seconds(1), [this, alive = alive_] {
+    if (*alive) Publish();
+  });
 }
 
 }  // namespace conclave::server

@@ -1,6 +1,7 @@
-// One member of the cluster, put together: core, log, state machine and the stages that drive them. This is what the services
-// of server/api talk to, and all of a member that a simulation runs: everything outside comes in through the seams of
-// raft/base, raft/transport and server/peer. On the raft lane.
+// One member of the cluster, put together: core, log, state machine and the stages that drive them.
+// This is what the services of server/api talk to, and all of a member that a simulation runs:
+// everything outside comes in through the seams of raft/base, raft/transport and server/peer. On
+// the raft lane.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "raft/transport/transport.h"
 #include "raft/wal/wal.h"
 #include "server/stages/apply_stage.h"
+#include "server/stages/auto_compactor.h"
 #include "server/stages/lease_stage.h"
 #include "server/stages/log_keeper.h"
 #include "server/stages/proposer.h"
@@ -30,12 +32,13 @@ namespace conclave::server {
 
 struct NodeOptions {
   uint64_t cluster_id = 0;
-  raft::CoreConfig core;  // core.id is this member
-  std::string name;
-  std::vector<std::string> client_urls;  // as published in the member list
-  size_t unapplied_entries_max = 5000;   // committed but not applied; beyond it: too many requests
-  LogKeeperOptions log_keeper;
-  ApplyStageOptions apply;
+  raft::CoreConfig core = {};  // core.id is this member
+  std::string name = {};
+  std::vector<std::string> client_urls = {};  // as published in the member list
+  size_t unapplied_entries_max = 5000;  // committed but not applied; beyond it: too many requests
+  LogKeeperOptions log_keeper = {};
+  ApplyStageOptions apply = {};
+  AutoCompactorOptions auto_compaction = {};
 };
 
 // What the node stands on; nothing is owned, all must outlive it.
@@ -66,7 +69,8 @@ struct NodeCounters {
 
 class Node : private RaftStageOwner {
  public:
-  // `recovered` is what the WAL holds, with `applied` from the store. `seed` decides election timeouts.
+  // `recovered` is what the WAL holds, with `applied` from the store. `seed` decides election
+  // timeouts and where ids begin; it must differ between the runs of a member.
   Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredState recovered,
        uint64_t seed);
   ~Node() override;
@@ -78,31 +82,36 @@ class Node : private RaftStageOwner {
 
   // ---- For the services. ----
 
-  // Replicates and applies a command; `done` gets the result of applying or an error of the errors table.
+  // Replicates and applies a command; `done` gets the result of applying or an error of the errors
+  // table.
   void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done);
   // Linearizable: `done` with OK may read the store.
   void Read(ReadGate::Done done) { reads_.Read(std::move(done)); }
-  // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time is then the truth.
+  // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
+  // is then the truth.
   void ReadAsLessor(ReadGate::Done done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
 
-  // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table.
+  // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table,
+  // also if another member than `target` came to lead.
   void MoveLeader(raft::NodeId target, absl::AnyInvocable<void(const absl::Status&)> done);
-  // Before a stop: hands leadership to the best voter if this member leads a cluster of several; `done` when it no longer
-  // leads or after an election timeout.
+  // Before a stop: hands leadership to the best voter if this member leads a cluster of several;
+  // `done` when it no longer leads or after an election timeout.
   void StepAside(absl::AnyInvocable<void()> done);
 
   // Cluster id, member id and term; the revision is the caller's (the store's own answers have it).
   void FillHeader(etcdserverpb::ResponseHeader* header) const;
   raft::CoreStatus Status() const { return core_.Status(); }
   raft::NodeId leader() const { return role_.leader; }
+  bool IsLearner() const { return core_.configuration().IsLearner(id()); }
   bool leading() const { return role_.role == raft::RoleName::kLeader; }
   raft::NodeId id() const { return options_.core.id; }
   uint64_t cluster_id() const { return options_.cluster_id; }
   Executor* lane() const { return parts_.lane; }
   const Clock& clock() const { return *parts_.clock; }
   Duration election_timeout() const { return options_.core.election_timeout; }
+  Duration heartbeat_interval() const { return options_.core.heartbeat_interval; }
   NodeCounters counters() const;
   size_t proposals_pending() const { return proposer_.pending(); }
 
@@ -117,8 +126,9 @@ class Node : private RaftStageOwner {
 
   void OnApplied(const raft::Entry& last, size_t bytes);
   void Publish();
+  void OnPublishAnswered(const absl::Status& status);
   bool IsPublished() const;
-  void WatchTransfer(Instant deadline, raft::NodeId old_leader, raft::Term term,
+  void WatchTransfer(Instant deadline, raft::NodeId target, raft::Term term,
                      absl::AnyInvocable<void(const absl::Status&)> done);
 
   const NodeOptions options_;
@@ -129,6 +139,7 @@ class Node : private RaftStageOwner {
   ReadGate reads_;
   ApplyStage apply_;
   LeaseStage leases_;
+  AutoCompactor compactor_;
   LogKeeper log_keeper_;
   RaftStage raft_;
   raft::RoleChange role_;

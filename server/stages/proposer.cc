@@ -8,8 +8,8 @@ namespace conclave::server {
 
 namespace {
 
-// The low bits of a proposal id count the attempts of one request, so that a late refusal of an attempt given up is not
-// taken for a refusal of the present one.
+// The low bits of a proposal id count the attempts of one request, so that a late refusal of an
+// attempt given up is not taken for a refusal of the present one.
 constexpr int kAttemptBits = 16;
 
 }  // namespace
@@ -54,7 +54,13 @@ void Proposer::Add(kv::CommandKind kind, std::string_view request,
 }
 
 raft::ProposalId Proposer::AttemptId(uint64_t request_id, uint16_t attempt) const {
-  return raft::ProposalId(((request_id - options_.first_request_id) << kAttemptBits) | attempt);
+  const uint64_t number = ((request_id - options_.first_request_id) << kAttemptBits) | attempt;
+  return raft::ProposalId(options_.first_proposal_id + number);
+}
+
+uint64_t Proposer::RequestIdOf(raft::ProposalId attempt) const {
+  const uint64_t number = attempt.value() - options_.first_proposal_id;
+  return (number >> kAttemptBits) + options_.first_request_id;
 }
 
 std::vector<raft::Proposal> Proposer::TakeProposals(raft::Term term, bool leading) {
@@ -62,25 +68,38 @@ std::vector<raft::Proposal> Proposer::TakeProposals(raft::Term term, bool leadin
   if (waiting_.empty() || !leader_known_) return proposals;
   std::vector<uint64_t> ids;
   ids.swap(waiting_);
-  proposals.reserve(ids.size());
-  for (uint64_t id : ids) {
-    auto found = requests_.find(id);
-    if (found == requests_.end()) continue;  // timed out meanwhile
-    Request& request = found->second;
-    if (request.only_in_term && !(leading && *request.only_in_term == term)) {
-      Fail(id, kv::ErrNotLeader());
-      continue;
-    }
-    request.in_flight = true;
-    request.attempt_term = term;
-    proposals.push_back({AttemptId(id, request.attempt), request.payload});
+  size_t bytes = 0;
+  size_t taken = 0;
+  for (; taken < ids.size() && bytes < options_.take_bytes_max; ++taken) {
+    std::optional<raft::Proposal> proposal = StartAttempt(ids[taken], term, leading);
+    if (!proposal) continue;
+    bytes += proposal->payload.size() + raft::kEntryOverheadBytes;
+    proposals.push_back(*std::move(proposal));
+  }
+  if (taken < ids.size()) {
+    waiting_.insert(waiting_.begin(), ids.begin() + static_cast<ptrdiff_t>(taken), ids.end());
+    wake_raft_();
   }
   return proposals;
 }
 
+std::optional<raft::Proposal> Proposer::StartAttempt(uint64_t request_id, raft::Term term,
+                                                     bool leading) {
+  auto found = requests_.find(request_id);
+  if (found == requests_.end()) return std::nullopt;  // timed out meanwhile
+  Request& request = found->second;
+  if (request.only_in_term && !(leading && *request.only_in_term == term)) {
+    Fail(request_id, kv::ErrNotLeader());
+    return std::nullopt;
+  }
+  request.in_flight = true;
+  request.attempt_term = term;
+  return raft::Proposal{AttemptId(request_id, request.attempt), request.payload};
+}
+
 void Proposer::OnFailed(const std::vector<raft::ProposalFailed>& failed) {
   for (const raft::ProposalFailed& failure : failed) {
-    const uint64_t id = (failure.id.value() >> kAttemptBits) + options_.first_request_id;
+    const uint64_t id = RequestIdOf(failure.id);
     auto found = requests_.find(id);
     if (found == requests_.end() || !found->second.in_flight) continue;
     Request& request = found->second;
@@ -101,7 +120,8 @@ void Proposer::Requeue(uint64_t request_id, Request& request) {
   request.in_flight = false;
   ++request.attempt;
   waiting_.push_back(request_id);
-  // Not woken here: what was refused now would be refused again at once. A role change or the timer tries again.
+  // Not woken here: what was refused now would be refused again at once. A role change or the timer
+  // tries again.
   ArmTimer();
 }
 

@@ -1,7 +1,7 @@
-// The table of requests that wait for their log entry to be applied here, and the queue of those still to be proposed. A
-// request is carried out once or not at all while its client waits: it is proposed again only when the last attempt is
-// certain to have come to nothing (refused, or an entry of a later term was applied without it; docs/decisions/0003).
-// On the raft lane.
+// The table of requests that wait for their log entry to be applied here, and the queue of those
+// still to be proposed. A request is carried out once or not at all while its client waits: it is
+// proposed again only when the last attempt is certain to have come to nothing (refused, or an
+// entry of a later term was applied without it; docs/decisions/0003). On the raft lane.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,12 @@ namespace conclave::server {
 
 struct ProposerOptions {
   raft::NodeId member;
-  // First request id of this run. Ids of all runs of a member must differ: derive it from the wall clock at start.
+  // First request id and proposal id of this run. Those of all runs of a member must differ, so
+  // that an old entry or a late refusal is not taken for one of this run: random numbers.
   uint64_t first_request_id = 1;
+  uint64_t first_proposal_id = 0;
+  // Handed to raft at once; the rest follows in the next drain.
+  size_t take_bytes_max = 4 << 20;
   Duration timeout = Seconds(7);  // 5 s + 2 election timeouts (reference: behaviour section 11)
   size_t requests_max = 65536;    // beyond either bound: too many requests
   size_t bytes_max = 256 << 20;
@@ -39,10 +43,11 @@ class Proposer {
   Proposer(const Proposer&) = delete;
   Proposer& operator=(const Proposer&) = delete;
 
-  // `done` runs once, on the lane: with the result of applying, or with an error of the errors table.
+  // `done` runs once, on the lane: with the result of applying, or with an error of the errors
+  // table.
   void Propose(kv::CommandKind kind, std::string_view request, Done done);
-  // Likewise, but only as the leader of `term`: fails with ErrNotLeader rather than being passed on or tried again. For
-  // decisions that are the leader's own, such as the end of a lease.
+  // Likewise, but only as the leader of `term`: fails with ErrNotLeader rather than being passed on
+  // or tried again. For decisions that are the leader's own, such as the end of a lease.
   void ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term, Done done);
 
   // The raft stage's side (RaftStageOwner).
@@ -53,7 +58,8 @@ class Proposer {
   // The apply stage's side: is anybody waiting for this command, and what came of it.
   bool Waits(const kv::CommandHeader& header) const;
   void Complete(const kv::CommandHeader& header, kv::ApplyResult result);
-  // An entry of `term` was applied and every result up to it handed over: attempts of earlier terms are void.
+  // An entry of `term` was applied and every result up to it handed over: attempts of earlier terms
+  // are void.
   void OnAppliedTerm(raft::Term term);
 
   size_t pending() const { return requests_.size(); }
@@ -65,14 +71,17 @@ class Proposer {
     Done done;
     uint16_t attempt = 0;
     bool in_flight = false;
-    bool leader_lost = false;               // its leader went away while it was in flight
-    raft::Term attempt_term;                // while in flight
+    bool leader_lost = false;  // its leader went away while it was in flight
+    raft::Term attempt_term;   // while in flight
     std::optional<raft::Term> only_in_term;
   };
 
   void Add(kv::CommandKind kind, std::string_view request, std::optional<raft::Term> only_in_term,
            Done done);
   raft::ProposalId AttemptId(uint64_t request_id, uint16_t attempt) const;
+  uint64_t RequestIdOf(raft::ProposalId attempt) const;
+  // Makes the request part of an attempt in `term`; nullopt if it is not to be proposed now.
+  std::optional<raft::Proposal> StartAttempt(uint64_t request_id, raft::Term term, bool leading);
   void Requeue(uint64_t request_id, Request& request);
   void Fail(uint64_t request_id, const absl::Status& status);
   void ExpireOld();
@@ -84,8 +93,8 @@ class Proposer {
   WakeRaft wake_raft_;
   uint64_t next_request_id_;
   absl::flat_hash_map<uint64_t, Request> requests_;
-  std::vector<uint64_t> waiting_;                        // to be proposed, in order
-  std::deque<std::pair<Instant, uint64_t>> deadlines_;   // in order: the timeout is one and the same
+  std::vector<uint64_t> waiting_;                       // to be proposed, in order
+  std::deque<std::pair<Instant, uint64_t>> deadlines_;  // in order: the timeout is one and the same
   size_t bytes_ = 0;
   bool leader_known_ = false;
   raft::Term applied_term_;

@@ -59,7 +59,8 @@ void RaftStage::Drain() {
 }
 
 void RaftStage::CarryOut(raft::Output output) {
-  // The leader's requests leave before its own write is handed over, so that the disks work at the same time.
+  // The leader's requests leave before its own write is handed over, so that the disks work at the
+  // same time.
   if (!output.messages.empty()) transport_->Send(std::move(output.messages));
   if (output.append) StartAppend(*std::move(output.append));
   ArmTimer(output.next_deadline);

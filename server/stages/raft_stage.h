@@ -1,6 +1,7 @@
-// The raft lane's stage: it feeds the core with everything that happened since the last drain, takes its output once and
-// carries it out (design section 4). All functions and callbacks run on the raft lane. It never waits: the log syncs by
-// callback, the transport drops rather than blocks, apply is handed whole batches.
+// The raft lane's stage: it feeds the core with everything that happened since the last drain,
+// takes its output once and carries it out (design section 4). All functions and callbacks run on
+// the raft lane. It never waits: the log syncs by callback, the transport drops rather than blocks,
+// apply is handed whole batches.
 #pragma once
 
 #include <memory>
@@ -19,8 +20,8 @@ class RaftStageOwner {
  public:
   virtual ~RaftStageOwner() = default;
 
-  // The proposals that wait to be stepped in `term`; `leading` says whether this member leads it. Whatever is returned is
-  // stepped at once, so that the attempt belongs to exactly this term.
+  // The proposals that wait to be stepped in `term`; `leading` says whether this member leads it.
+  // Whatever is returned is stepped at once, so that the attempt belongs to exactly this term.
   virtual std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading) = 0;
   // A batch of linearizable reads that wait for a read index, if there is one.
   virtual std::optional<raft::ReadId> TakeRead() = 0;
@@ -43,8 +44,8 @@ class RaftStage {
   RaftStage(const RaftStage&) = delete;
   RaftStage& operator=(const RaftStage&) = delete;
 
-  // Something waits at the owner (proposals or reads), or the core's first deadline must be asked for: drains soon, once
-  // for all calls until then.
+  // Something waits at the owner (proposals or reads), or the core's first deadline must be asked
+  // for: drains soon, once for all calls until then.
   void Wake();
   void Applied(raft::LogIndex index);
   void Compacted(raft::LogIndex index);

@@ -10,7 +10,11 @@ namespace conclave::server {
 
 ReadGate::ReadGate(const ReadGateOptions& options, Executor* lane,
                    absl::AnyInvocable<void()> wake_raft)
-    : options_(options), lane_(lane), wake_raft_(std::move(wake_raft)) {}
+    : options_(options),
+      lane_(lane),
+      wake_raft_(std::move(wake_raft)),
+      last_read_(options.first_read_id),
+      applied_(options.applied) {}
 
 ReadGate::~ReadGate() {
   if (timer_ != 0) lane_->CancelTimer(timer_);
@@ -51,7 +55,8 @@ void ReadGate::OnFailed(const std::vector<raft::ReadFailed>& failed) {
   }
 }
 
-// The waiters join those not asked for yet. A refusal would be repeated at once, so the next role change or the timer wakes.
+// The waiters join those not asked for yet. A refusal would be repeated at once, so the next role
+// change or the timer wakes.
 void ReadGate::AskAgain(Batch batch) {
   waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.waiters.begin()),
                   std::make_move_iterator(batch.waiters.end()));
@@ -72,6 +77,19 @@ void ReadGate::OnApplied(raft::LogIndex index) {
   }
 }
 
+namespace {
+
+// Moves those past their deadline from `waiters` to `late`.
+template <typename Waiter>
+void TakeLate(std::vector<Waiter>& waiters, Instant now, std::vector<Waiter>& late) {
+  auto split = std::stable_partition(waiters.begin(), waiters.end(),
+                                     [now](const Waiter& waiter) { return waiter.deadline > now; });
+  late.insert(late.end(), std::make_move_iterator(split), std::make_move_iterator(waiters.end()));
+  waiters.erase(split, waiters.end());
+}
+
+}  // namespace
+
 void ReadGate::Tick() {
   const Instant now = lane_->Now();
   for (auto it = asked_.begin(); it != asked_.end();) {
@@ -83,10 +101,9 @@ void ReadGate::Tick() {
     it = asked_.erase(it);
   }
   std::vector<Waiter> late;
-  auto keep = std::stable_partition(waiting_.begin(), waiting_.end(),
-                                    [now](const Waiter& w) { return w.deadline > now; });
-  late.assign(std::make_move_iterator(keep), std::make_move_iterator(waiting_.end()));
-  waiting_.erase(keep, waiting_.end());
+  TakeLate(waiting_, now, late);
+  // A member that was cut off after it got its index may not apply that far for long.
+  for (auto& [index, batch] : ready_) TakeLate(batch.waiters, now, late);
   count_ -= late.size();
   for (Waiter& waiter : late) waiter.done(kv::ErrTimeout());
   if (!waiting_.empty() && leader_known_) wake_raft_();

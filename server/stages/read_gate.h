@@ -1,6 +1,7 @@
-// Linearizable reads (ReadIndex, thesis 6.4): all reads that arrive between two drains share one read index; each runs once
-// this member has applied that far. A batch whose answer does not come (a lost message, a new leader) is asked for again:
-// reads change nothing, so that is always safe. On the raft lane.
+// Linearizable reads (ReadIndex, thesis 6.4): all reads that arrive between two drains share one
+// read index; each runs once this member has applied that far. A batch whose answer does not come
+// (a lost message, a new leader) is asked for again: reads change nothing, so that is always safe.
+// On the raft lane.
 #pragma once
 
 #include <deque>
@@ -18,12 +19,17 @@ namespace conclave::server {
 struct ReadGateOptions {
   Duration timeout = Seconds(7);  // then ErrTimeout
   Duration retry_after = Milliseconds(500);
-  size_t reads_max = 1 << 20;     // beyond it: too many requests
+  raft::LogIndex applied = {};  // what the state machine holds from the start
+  // First read id of this run. Those of all runs must differ, so that a late answer to an earlier
+  // run is not taken for one to this: a random number.
+  uint64_t first_read_id = 1;
+  size_t reads_max = 1 << 20;  // beyond it: too many requests
 };
 
 class ReadGate {
  public:
-  // OK: the state at the time of the call holds everything that was acknowledged before Read was called.
+  // OK: the state at the time of the call holds everything that was acknowledged before Read was
+  // called.
   using Done = absl::AnyInvocable<void(const absl::Status&)>;
 
   ReadGate(const ReadGateOptions& options, Executor* lane, absl::AnyInvocable<void()> wake_raft);
@@ -59,8 +65,8 @@ class ReadGate {
   const ReadGateOptions options_;
   Executor* const lane_;
   absl::AnyInvocable<void()> wake_raft_;
-  std::vector<Waiter> waiting_;               // for a read index to be asked for
-  std::map<raft::ReadId, Batch> asked_;       // for the answer
+  std::vector<Waiter> waiting_;                 // for a read index to be asked for
+  std::map<raft::ReadId, Batch> asked_;         // for the answer
   std::multimap<raft::LogIndex, Batch> ready_;  // for apply
   raft::ReadId last_read_;
   raft::LogIndex applied_;

@@ -1,0 +1,128 @@
+// The KV service: Range, Put, DeleteRange, Txn, Compact (reference: behaviour section 3).
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "kvstore/errors.h"
+#include "kvstore/validate.h"
+#include "server/api/service.h"
+
+namespace conclave::server {
+
+namespace {
+
+using etcdserverpb::CompactionRequest;
+using etcdserverpb::CompactionResponse;
+using etcdserverpb::DeleteRangeRequest;
+using etcdserverpb::DeleteRangeResponse;
+using etcdserverpb::PutRequest;
+using etcdserverpb::PutResponse;
+using etcdserverpb::RangeRequest;
+using etcdserverpb::RangeResponse;
+using etcdserverpb::TxnRequest;
+using etcdserverpb::TxnResponse;
+
+void ReplyRange(const ApiContext& context, const CallRef& call, const RangeRequest& request) {
+  RangeResponse response;
+  absl::Status status = context.node->store().Range(request, &response);
+  if (!status.ok()) return call->Finish(status);
+  context.node->FillHeader(response.mutable_header());
+  call->Reply(response);
+}
+
+void ReplyReadOnlyTxn(const ApiContext& context, const CallRef& call, const TxnRequest& request) {
+  TxnResponse response;
+  absl::Status status = context.node->store().ReadOnlyTxn(request, &response);
+  if (!status.ok()) return call->Finish(status);
+  context.node->FillHeader(response.mutable_header());
+  call->Reply(response);
+}
+
+// Runs `reply` at once if a stale answer is allowed, else after a read index; skipped if the client
+// has gone by then.
+template <typename Request>
+void ReadThenReply(const ApiContext& context, const CallRef& call, Request& request,
+                   bool serializable,
+                   void (*reply)(const ApiContext&, const CallRef&, const Request&)) {
+  if (serializable) return reply(context, call, request);
+  context.node->Read(
+      [context, call, reply, request = std::move(request)](const absl::Status& status) {
+        if (!call->open()) return;
+        if (!status.ok()) return call->Finish(status);
+        reply(context, call, request);
+      });
+}
+
+void Range(const ApiContext& context, const CallRef& call, RangeRequest& request,
+           std::string_view) {
+  if (absl::Status status = kv::Validate(request); !status.ok()) return call->Finish(status);
+  ReadThenReply(context, call, request, request.serializable(), ReplyRange);
+}
+
+// Replicates a request that writes, if it is valid.
+template <typename Response>
+void Write(const ApiContext& context, const CallRef& call, const absl::Status& valid,
+           kv::CommandKind kind, std::string_view bytes) {
+  if (!valid.ok()) return call->Finish(valid);
+  ProposeAndReply<Response>(context, call, kind, bytes);
+}
+
+void Put(const ApiContext& context, const CallRef& call, PutRequest& request,
+         std::string_view bytes) {
+  Write<PutResponse>(context, call, kv::Validate(request), kv::CommandKind::kPut, bytes);
+}
+
+void DeleteRange(const ApiContext& context, const CallRef& call, DeleteRangeRequest& request,
+                 std::string_view bytes) {
+  Write<DeleteRangeResponse>(context, call, kv::Validate(request), kv::CommandKind::kDeleteRange,
+                             bytes);
+}
+
+void Txn(const ApiContext& context, const CallRef& call, TxnRequest& request,
+         std::string_view bytes) {
+  absl::Status valid = kv::Validate(request, context.options->max_txn_ops);
+  if (valid.ok() && kv::IsReadOnly(request)) {
+    return ReadThenReply(context, call, request, kv::IsSerializable(request), ReplyReadOnlyTxn);
+  }
+  Write<TxnResponse>(context, call, valid, kv::CommandKind::kTxn, bytes);
+}
+
+void ReplyCompaction(const ApiContext& context, const CallRef& call, kv::ApplyResult& result) {
+  if (!result.status.ok()) return call->Finish(result.status);
+  auto& response = std::get<CompactionResponse>(result.response);
+  context.node->FillHeader(response.mutable_header());
+  call->Reply(response);
+}
+
+void Compact(const ApiContext& context, const CallRef& call, CompactionRequest& request,
+             std::string_view bytes) {
+  const bool physical = request.physical();
+  const int64_t revision = request.revision();
+  if (absl::Status status = CheckSize(context, bytes); !status.ok()) return call->Finish(status);
+  context.node->Propose(kv::CommandKind::kCompact, bytes,
+                        [context, call, physical, revision](kv::ApplyResult result) {
+                          const bool compacted =
+                              result.status.ok() || result.status == kv::ErrCompacted();
+                          if (!physical || !compacted)
+                            return ReplyCompaction(context, call, result);
+                          // A physical compaction also waits for one asked for earlier, and then
+                          // repeats its error.
+                          context.node->apply().WhenCompacted(
+                              std::min(revision, context.node->store().compact_revision()),
+                              [context, call, result = std::move(result)]() mutable {
+                                ReplyCompaction(context, call, result);
+                              });
+                        });
+}
+
+}  // namespace
+
+void AddKvService(DispatchTable& table, const ApiContext& context) {
+  AddUnary<RangeRequest>(table, "/etcdserverpb.KV/Range", context, Range);
+  AddUnary<PutRequest>(table, "/etcdserverpb.KV/Put", context, Put);
+  AddUnary<DeleteRangeRequest>(table, "/etcdserverpb.KV/DeleteRange", context, DeleteRange);
+  AddUnary<TxnRequest>(table, "/etcdserverpb.KV/Txn", context, Txn);
+  AddUnary<CompactionRequest>(table, "/etcdserverpb.KV/Compact", context, Compact);
+}
+
+}  // namespace conclave::server

@@ -1,0 +1,134 @@
+// The Maintenance service (reference: behaviour section 10).
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "kvstore/errors.h"
+#include "server/api/service.h"
+
+namespace conclave::server {
+
+namespace {
+
+using etcdserverpb::AlarmMember;
+using etcdserverpb::AlarmRequest;
+using etcdserverpb::AlarmResponse;
+using etcdserverpb::DefragmentRequest;
+using etcdserverpb::DefragmentResponse;
+using etcdserverpb::HashKVRequest;
+using etcdserverpb::HashKVResponse;
+using etcdserverpb::HashRequest;
+using etcdserverpb::HashResponse;
+using etcdserverpb::MoveLeaderRequest;
+using etcdserverpb::MoveLeaderResponse;
+using etcdserverpb::StatusRequest;
+using etcdserverpb::StatusResponse;
+
+void FillHeader(const ApiContext& context, etcdserverpb::ResponseHeader* header) {
+  context.node->FillHeader(header);
+  header->set_revision(context.node->store().revision());
+}
+
+// One line as Protobuf's text form prints an alarm.
+std::string AlarmText(const AlarmMember& alarm) {
+  return "memberID:" + std::to_string(alarm.memberid()) +
+         " alarm:" + etcdserverpb::AlarmType_Name(alarm.alarm()) + " ";
+}
+
+// The storage version has no patch level: 3.6.14 stores as 3.6.0.
+std::string StorageVersion(const std::string& version) {
+  return version.substr(0, version.rfind('.')) + ".0";
+}
+
+void Status(const ApiContext& context, const CallRef& call, StatusRequest&, std::string_view) {
+  const raft::CoreStatus raft = context.node->Status();
+  kv::Store& store = context.node->store();
+  StatusResponse response;
+  FillHeader(context, response.mutable_header());
+  response.set_version(context.options->reported_version);
+  response.set_storageversion(StorageVersion(context.options->reported_version));
+  response.set_dbsize(static_cast<int64_t>(store.SizeBytes()));
+  response.set_dbsizeinuse(static_cast<int64_t>(store.SizeBytes()));
+  response.set_dbsizequota(context.options->quota_bytes);
+  response.set_leader(context.node->leader().value());
+  response.set_raftindex(raft.commit.value());
+  response.set_raftappliedindex(raft.applied.value());
+  response.set_raftterm(raft.term.value());
+  response.set_islearner(context.node->IsLearner());
+  response.mutable_downgradeinfo();
+  if (context.node->leader() == raft::kNoNode) {
+    response.add_errors(std::string(kv::ErrNoLeader().message()));
+  }
+  for (const AlarmMember& alarm : store.Alarms()) response.add_errors(AlarmText(alarm));
+  call->Reply(response);
+}
+
+void ListAlarms(const ApiContext& context, const CallRef& call, const AlarmRequest& request) {
+  AlarmResponse response;
+  FillHeader(context, response.mutable_header());
+  for (const AlarmMember& alarm : context.node->store().Alarms()) {
+    if (request.alarm() == etcdserverpb::NONE || request.alarm() == alarm.alarm()) {
+      *response.add_alarms() = alarm;
+    }
+  }
+  call->Reply(response);
+}
+
+void Alarm(const ApiContext& context, const CallRef& call, AlarmRequest& request,
+           std::string_view bytes) {
+  switch (request.action()) {
+    case AlarmRequest::GET:
+      return ListAlarms(context, call, request);
+    case AlarmRequest::ACTIVATE:
+    case AlarmRequest::DEACTIVATE:
+      return ProposeAndReply<AlarmResponse>(context, call, kv::CommandKind::kAlarm, bytes);
+    default:
+      return call->Finish(absl::InvalidArgumentError("etcdserver: unknown alarm action"));
+  }
+}
+
+// Space comes back by itself (design section 5), so there is nothing to wait for.
+void Defragment(const ApiContext&, const CallRef& call, DefragmentRequest&, std::string_view) {
+  call->Reply(DefragmentResponse());
+}
+
+void Hash(const ApiContext& context, const CallRef& call, HashRequest&, std::string_view) {
+  HashResponse response;
+  FillHeader(context, response.mutable_header());
+  response.set_hash(context.node->store().Hash());
+  call->Reply(response);
+}
+
+void HashKv(const ApiContext& context, const CallRef& call, HashKVRequest& request,
+            std::string_view) {
+  absl::StatusOr<kv::HashResult> hash = context.node->store().HashKv(request.revision());
+  if (!hash.ok()) return call->Finish(hash.status());
+  HashKVResponse response;
+  FillHeader(context, response.mutable_header());
+  response.set_hash(hash->hash);
+  response.set_compact_revision(hash->compact_revision);
+  response.set_hash_revision(hash->hash_revision);
+  call->Reply(response);
+}
+
+void MoveLeader(const ApiContext& context, const CallRef& call, MoveLeaderRequest& request,
+                std::string_view) {
+  context.node->MoveLeader(raft::NodeId(request.targetid()), [call](const absl::Status& status) {
+    if (!status.ok()) return call->Finish(status);
+    call->Reply(MoveLeaderResponse());
+  });
+}
+
+}  // namespace
+
+void AddMaintenanceService(DispatchTable& table, const ApiContext& context) {
+  const std::string service = "/etcdserverpb.Maintenance/";
+  AddUnary<StatusRequest>(table, service + "Status", context, Status);
+  AddUnary<AlarmRequest>(table, service + "Alarm", context, Alarm);
+  AddUnary<DefragmentRequest>(table, service + "Defragment", context, Defragment);
+  AddUnary<HashRequest>(table, service + "Hash", context, Hash);
+  AddUnary<HashKVRequest>(table, service + "HashKV", context, HashKv);
+  AddUnary<MoveLeaderRequest>(table, service + "MoveLeader", context, MoveLeader);
+}
+
+}  // namespace conclave::server

@@ -1,0 +1,30 @@
+#include "server/api/service.h"
+
+#include "kvstore/errors.h"
+
+namespace conclave::server {
+
+bool ParseRequest(const CallRef& call, std::string_view bytes,
+                  google::protobuf::MessageLite& request) {
+  if (request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return true;
+  call->Finish(
+      absl::InternalError("grpc: error unmarshalling request: malformed " + request.GetTypeName()));
+  return false;
+}
+
+bool WantsLeader(const Call& call) { return call.Metadata("hasleader") == "true"; }
+
+bool CheckLeader(const ApiContext& context, const CallRef& call) {
+  if (context.node->leader() != raft::kNoNode || !WantsLeader(*call)) return true;
+  call->Finish(kv::ErrNoLeader());
+  return false;
+}
+
+absl::Status CheckSize(const ApiContext& context, std::string_view request) {
+  if (request.size() + kv::kCommandHeaderBytes <= context.options->max_request_bytes) {
+    return absl::OkStatus();
+  }
+  return kv::ErrRequestTooLarge();
+}
+
+}  // namespace conclave::server

@@ -1,0 +1,88 @@
+// What the services of the etcd API share: the node they stand on, the limits, and the few steps
+// that every method takes. Services are transport-agnostic: they see Calls (server/rpc/call.h), so
+// a simulation enters here. On the raft lane, which is also the I/O lane today.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "kvstore/store.h"
+#include "server/rpc/call.h"
+#include "server/rpc/dispatch.h"
+#include "server/stages/node.h"
+
+namespace conclave::server {
+
+class LeaderGuard;
+class LeaseKeeper;
+
+struct ApiOptions {
+  size_t max_txn_ops = 128;
+  size_t max_request_bytes = 1536 << 10;  // of what is replicated
+  std::string reported_version = "3.6.14";
+  int64_t quota_bytes = int64_t{2} << 30;
+};
+
+// Shared by all services; nothing is owned.
+struct ApiContext {
+  Node* node = nullptr;
+  LeaderGuard* leader_guard = nullptr;
+  LeaseKeeper* lease_keeper = nullptr;
+  const ApiOptions* options = nullptr;
+};
+
+// Parses `bytes` into `request`; on failure ends the call with Internal, as grpc does, and returns
+// false.
+bool ParseRequest(const CallRef& call, std::string_view bytes,
+                  google::protobuf::MessageLite& request);
+
+// False, with the call ended by ErrNoLeader, if the client asked for a leader (metadata
+// "hasleader") and none is known.
+bool CheckLeader(const ApiContext& context, const CallRef& call);
+bool WantsLeader(const Call& call);
+
+// ErrRequestTooLarge if a request that is to be replicated is over its bound.
+absl::Status CheckSize(const ApiContext& context, std::string_view request);
+
+// Replicates `request` as it came and answers with the response type `R` of the result, its header
+// filled.
+template <typename R>
+void ProposeAndReply(const ApiContext& context, const CallRef& call, kv::CommandKind kind,
+                     std::string_view request) {
+  if (absl::Status status = CheckSize(context, request); !status.ok()) return call->Finish(status);
+  Node* node = context.node;
+  node->Propose(kind, request, [node, call](kv::ApplyResult result) {
+    if (!result.status.ok()) return call->Finish(result.status);
+    R& response = std::get<R>(result.response);
+    node->FillHeader(response.mutable_header());
+    call->Reply(response);
+  });
+}
+
+// Registers a unary method whose request is `Request`: parses it, checks "hasleader", then calls
+// `handle`.
+template <typename Request, typename Handle>
+void AddUnary(DispatchTable& table, std::string path, const ApiContext& context, Handle handle) {
+  table.Add({.path = std::move(path),
+             .kind = MethodKind::kUnary,
+             .on_request =
+                 [context, handle](const CallRef& call, std::string_view bytes) {
+                   Request request;
+                   if (!ParseRequest(call, bytes, request) || !CheckLeader(context, call)) return;
+                   handle(context, call, request, bytes);
+                 },
+             .on_start = nullptr});
+}
+
+// One function per service; each adds its methods.
+void AddKvService(DispatchTable& table, const ApiContext& context);
+void AddLeaseService(DispatchTable& table, const ApiContext& context);
+void AddWatchService(DispatchTable& table, const ApiContext& context);
+void AddClusterService(DispatchTable& table, const ApiContext& context);
+void AddMaintenanceService(DispatchTable& table, const ApiContext& context);
+void AddHealthService(DispatchTable& table, const ApiContext& context);
+
+}  // namespace conclave::server

@@ -1,0 +1,193 @@
+#include "server/server.h"
+
+#include <utility>
+
+#include "raft/base/text.h"
+#include "server/api/http_routes.h"
+#include "server/config/validate.h"
+#include "server/logging/log.h"
+#include "server/net/address.h"
+
+namespace conclave::server {
+
+namespace {
+
+raft::CoreConfig CoreConfigOf(const ServerConfig& config, raft::NodeId id) {
+  raft::CoreConfig core;
+  core.id = id;
+  core.heartbeat_interval = Milliseconds(config.heartbeat_interval_ms);
+  core.election_timeout = Milliseconds(config.election_timeout_ms);
+  return core;
+}
+
+ApiOptions ApiOptionsOf(const ServerConfig& config) {
+  ApiOptions options;
+  options.max_txn_ops = static_cast<size_t>(config.max_txn_ops);
+  options.max_request_bytes = static_cast<size_t>(config.max_request_bytes);
+  options.reported_version = config.reported_version;
+  if (config.quota_backend_bytes != 0) options.quota_bytes = config.quota_backend_bytes;
+  return options;
+}
+
+NodeOptions NodeOptionsOf(const ServerConfig& config, const Identity& identity) {
+  NodeOptions options;
+  options.cluster_id = identity.cluster_id;
+  options.core = CoreConfigOf(config, identity.member_id);
+  options.name = config.name;
+  options.client_urls = ToStrings(config.advertise_client_urls);
+  options.log_keeper.entries_max = static_cast<uint64_t>(config.snapshot_count);
+  if (config.compaction_sleep_interval > Duration::zero()) {
+    options.apply.compaction_pause = config.compaction_sleep_interval;
+  }
+  if (const absl::StatusOr<AutoCompaction> kept = AutoCompactionOf(config); kept.ok()) {
+    options.auto_compaction = {.period = kept->period, .revisions = kept->revisions};
+  }
+  return options;
+}
+
+}  // namespace
+
+Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background, Clock* clock,
+               Storage* storage)
+    : config_(config),
+      loop_(loop),
+      background_(background),
+      clock_(clock),
+      storage_(storage),
+      api_options_(ApiOptionsOf(config)) {}
+
+Server::~Server() {
+  clients_.reset();  // calls that are open end while what serves them is still there
+  metrics_only_.reset();
+  if (node_ != nullptr) node_->SetObserver(nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, EventLoop* loop,
+                                                      Executor* background, Clock* clock,
+                                                      Storage* storage, uint64_t seed) {
+  std::unique_ptr<Server> server(new Server(config, loop, background, clock, storage));
+  if (absl::Status status = server->StartPeers(seed); !status.ok()) return status;
+  server->StartNode(seed);
+  if (absl::Status status = server->StartClients(); !status.ok()) return status;
+  server->node_->Start();
+  return server;
+}
+
+absl::Status Server::StartPeers(uint64_t seed) {
+  const Identity& identity = storage_->data_dir->identity();
+  PeerNetworkOptions options;
+  options.cluster_id = identity.cluster_id;
+  options.id = identity.member_id;
+  options.listen_urls = ToStrings(config_.listen_peer_urls);
+  for (const InitialMember& member : identity.members) {
+    options.peers.push_back({.id = member.id, .urls = member.peer_urls});
+  }
+  options.seed = seed;
+  options.election_timeout = Milliseconds(config_.election_timeout_ms);
+  options.round_trip = [this](raft::NodeId peer, Duration elapsed) {
+    if (telemetry_ != nullptr) telemetry_->OnPeerRoundTrip(peer, elapsed);
+  };
+  options.log = [](std::string_view line) { Log(LogLevel::kInfo, line); };
+  absl::StatusOr<std::unique_ptr<PeerNetwork>> peers =
+      PeerNetwork::Start(loop_, background_, std::move(options));
+  if (!peers.ok()) {
+    return absl::UnavailableError("--listen-peer-urls: " + std::string(MessageOf(peers.status())));
+  }
+  peers_ = *std::move(peers);
+  return absl::OkStatus();
+}
+
+void Server::StartNode(uint64_t seed) {
+  const NodeParts parts{.lane = loop_,
+                        .background = background_,
+                        .clock = clock_,
+                        .wal = storage_->wal.get(),
+                        .transport = peers_.get(),
+                        .engine = storage_->engine.get(),
+                        .store = storage_->store.get()};
+  node_ = std::make_unique<Node>(NodeOptionsOf(config_, storage_->data_dir->identity()), parts,
+                                 std::move(storage_->recovered), seed);
+  node_->SetObserver(this);
+  leader_guard_ = std::make_unique<LeaderGuard>(loop_, node_->election_timeout());
+  lease_keeper_ = std::make_unique<LeaseKeeper>(node_.get(), peers_.get());
+}
+
+absl::Status Server::StartClients() {
+  const ApiContext context{.node = node_.get(),
+                           .leader_guard = leader_guard_.get(),
+                           .lease_keeper = lease_keeper_.get(),
+                           .options = &api_options_};
+  AddKvService(methods_, context);
+  AddWatchService(methods_, context);
+  AddLeaseService(methods_, context);
+  AddClusterService(methods_, context);
+  AddMaintenanceService(methods_, context);
+  AddHealthService(methods_, context);
+
+  telemetry_ = std::make_unique<Telemetry>(config_, methods_, node_.get(), peers_.get(), storage_);
+
+  ServerContext shared;
+  shared.loop = loop_;
+  shared.methods = &methods_;
+  shared.routes =
+      HealthAndVersionRoutes(context, [this](bool healthy) { telemetry_->OnHealthCheck(healthy); });
+  shared.routes.push_back(telemetry_->MetricsRoute());
+  shared.observer = telemetry_->rpc_observer();
+  shared.http2 = FrontEndOptions();
+  clients_ = std::make_unique<Http2Server>(shared);
+  if (absl::Status status = Listen(*clients_, config_.listen_client_urls, "--listen-client-urls");
+      !status.ok()) {
+    return status;
+  }
+  if (config_.listen_metrics_urls.empty()) return absl::OkStatus();
+  shared.methods = nullptr;
+  metrics_only_ = std::make_unique<Http2Server>(std::move(shared));
+  return Listen(*metrics_only_, config_.listen_metrics_urls, "--listen-metrics-urls");
+}
+
+absl::Status Server::Listen(Http2Server& server, const std::vector<Url>& urls, const char* flag) {
+  for (const std::string& text : ToStrings(urls)) {
+    absl::StatusOr<SocketUrl> url = ParseSocketUrl(text);
+    if (!url.ok())
+      return absl::InvalidArgumentError(std::string(flag) + ": " +
+                                        std::string(MessageOf(url.status())));
+    absl::StatusOr<std::vector<SocketAddress>> addresses = Resolve(*url);
+    absl::Status status = addresses.ok() ? server.Listen(addresses->front()) : addresses.status();
+    if (!status.ok()) {
+      return absl::UnavailableError(std::string(flag) + ": " + std::string(MessageOf(status)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+Http2Options Server::FrontEndOptions() const {
+  Http2Options options;
+  options.receive_message_bytes_max = static_cast<size_t>(config_.max_request_bytes) + (512 << 10);
+  options.concurrent_streams_max = static_cast<uint32_t>(config_.max_concurrent_streams);
+  options.client_ping_interval_min = config_.grpc_keepalive_min_time;
+  options.keepalive_interval = config_.grpc_keepalive_interval;
+  options.keepalive_timeout = config_.grpc_keepalive_timeout;
+  return options;
+}
+
+void Server::Stop(Task done) {
+  node_->StepAside([this, done = std::move(done)]() mutable {
+    constexpr Duration kDrainMax = Seconds(2);
+    clients_->Shutdown(loop_->Now() + kDrainMax, std::move(done));
+  });
+}
+
+void Server::OnRoleChange(const raft::RoleChange& change) {
+  leader_guard_->OnRoleChange(change);
+  Log(LogLevel::kInfo, "role changed",
+      {{"role", raft::ToString(change.role)},
+       {"term", change.term.value()},
+       {"leader", HexId(change.leader.value())}});
+}
+
+void Server::OnPublished() {
+  Log(LogLevel::kInfo, "published", {{"name", config_.name}});
+  Log(LogLevel::kInfo, "ready to serve client requests");
+}
+
+}  // namespace conclave::server

@@ -1,0 +1,184 @@
+// The rules of docs/decisions/0003: a request is answered once, and tried again only when its last
+// attempt is void.
+#include "server/stages/proposer.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "kvstore/errors.h"
+#include "raft/base/manual_executor.h"
+
+namespace conclave::server {
+namespace {
+
+using raft::NodeId;
+using raft::Proposal;
+using raft::RejectReason;
+using raft::RoleName;
+using raft::Term;
+
+constexpr NodeId kSelf{7};
+constexpr NodeId kOther{8};
+
+class ProposerTest : public ::testing::Test {
+ protected:
+  void SetLeader(NodeId leader, uint64_t term) {
+    const RoleName role = leader == kSelf ? RoleName::kLeader : RoleName::kFollower;
+    proposer_.OnRoleChange({.role = role, .term = Term(term), .leader = leader});
+  }
+
+  void Put(const std::string& key) {
+    proposer_.Propose(kv::CommandKind::kPut, key,
+                      [this](kv::ApplyResult result) { answers_.push_back(result.status); });
+  }
+
+  // What raft would be given now; checks that it is `count` proposals.
+  std::vector<Proposal> Take(uint64_t term, size_t count, bool leading = false) {
+    std::vector<Proposal> taken = proposer_.TakeProposals(Term(term), leading);
+    EXPECT_EQ(taken.size(), count);
+    return taken;
+  }
+
+  kv::CommandHeader HeaderOf(const Proposal& proposal) {
+    return kv::DecodeCommand(proposal.payload.view())->header;
+  }
+
+  ManualExecutor lane_;
+  int wakes_ = 0;
+  std::vector<absl::Status> answers_;
+  Proposer proposer_{
+      {.member = kSelf, .first_request_id = 1000, .requests_max = 3, .bytes_max = 1000},
+      &lane_,
+      [this] { ++wakes_; }};
+};
+
+TEST_F(ProposerTest, AnswersOnceWithTheResultOfApplying) {
+  SetLeader(kOther, 1);
+  Put("a");
+  EXPECT_GT(wakes_, 0);
+  const auto taken = Take(1, 1);
+  EXPECT_TRUE(proposer_.Waits(HeaderOf(taken[0])));
+  proposer_.Complete(HeaderOf(taken[0]), {});
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(answers_[0].ok());
+  EXPECT_FALSE(proposer_.Waits(HeaderOf(taken[0])));
+  proposer_.Complete(HeaderOf(taken[0]), {});
+  EXPECT_EQ(answers_.size(), 1u);
+  EXPECT_EQ(proposer_.pending(), 0u);
+}
+
+TEST_F(ProposerTest, AnotherMembersRequestWithTheSameIdIsNotOurs) {
+  SetLeader(kOther, 1);
+  Put("a");
+  kv::CommandHeader header = HeaderOf(Take(1, 1)[0]);
+  header.proposer = kOther.value();
+  EXPECT_FALSE(proposer_.Waits(header));
+}
+
+TEST_F(ProposerTest, WaitsForALeader) {
+  Put("a");
+  Take(1, 0);
+  SetLeader(kOther, 2);
+  Take(2, 1);
+}
+
+TEST_F(ProposerTest, RefusedAttemptIsTriedAgainUnderANewNumber) {
+  SetLeader(kOther, 1);
+  Put("a");
+  const auto first = Take(1, 1);
+  proposer_.OnFailed({{first[0].id, RejectReason::kNoLeader}});
+  const auto second = Take(1, 1);
+  EXPECT_NE(first[0].id, second[0].id);
+  EXPECT_EQ(first[0].payload, second[0].payload);
+}
+
+TEST_F(ProposerTest, LateRefusalOfAVoidAttemptDoesNotRepeatThePresentOne) {
+  SetLeader(kOther, 1);
+  Put("a");
+  const auto first = Take(1, 1);
+  proposer_.OnAppliedTerm(Term(2));
+  Take(2, 1);
+  proposer_.OnFailed({{first[0].id, RejectReason::kNoLeader}});
+  Take(2, 0);
+}
+
+TEST_F(ProposerTest, AttemptIsVoidOnceALaterTermIsApplied) {
+  SetLeader(kOther, 3);
+  Put("a");
+  Take(3, 1);
+  proposer_.OnAppliedTerm(Term(3));
+  Take(3, 0);
+  proposer_.OnAppliedTerm(Term(4));
+  const auto again = Take(4, 1);
+  proposer_.OnAppliedTerm(Term(4));
+  Take(4, 0);
+  proposer_.Complete(HeaderOf(again[0]), {});
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(answers_[0].ok());
+}
+
+TEST_F(ProposerTest, LeadersOwnDecisionsAreBoundToTheirTerm) {
+  SetLeader(kSelf, 5);
+  std::vector<absl::Status> answers;
+  auto propose = [&] {
+    proposer_.ProposeAsLeader(kv::CommandKind::kLeaseRevoke, "x", Term(5),
+                              [&](kv::ApplyResult result) { answers.push_back(result.status); });
+  };
+  propose();
+  Take(6, 0, /*leading=*/true);
+  propose();
+  Take(5, 0, /*leading=*/false);
+  propose();
+  const auto taken = Take(5, 1, /*leading=*/true);
+  proposer_.OnAppliedTerm(Term(6));
+  Take(6, 0, /*leading=*/true);
+  EXPECT_EQ(answers, std::vector<absl::Status>(3, kv::ErrNotLeader()));
+}
+
+TEST_F(ProposerTest, BoundsCountAndBytes) {
+  SetLeader(kOther, 1);
+  for (const char* key : {"a", "b", "c", "d"}) Put(key);
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrTooManyRequests()});
+  for (const Proposal& proposal : Take(1, 3)) proposer_.Complete(HeaderOf(proposal), {});
+  answers_.clear();
+  Put(std::string(1001, 'x'));
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrTooManyRequests()});
+}
+
+TEST_F(ProposerTest, TooManyAtTheLeaderReachesTheClient) {
+  SetLeader(kOther, 1);
+  Put("a");
+  proposer_.OnFailed({{Take(1, 1)[0].id, RejectReason::kTooMany}});
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrTooManyRequests()});
+}
+
+struct TimeoutCase {
+  bool propose;
+  bool lose_leader;
+  absl::Status expected;
+};
+
+TEST_F(ProposerTest, TimeoutsSayWhatIsKnown) {
+  const TimeoutCase cases[] = {
+      {false, false, absl::DeadlineExceededError("context deadline exceeded")},
+      {true, false, kv::ErrTimeout()},
+      {true, true, kv::ErrTimeoutDueToLeaderFail()},
+  };
+  for (const TimeoutCase& c : cases) {
+    answers_.clear();
+    SetLeader(c.propose ? kOther : raft::kNoNode, 1);
+    Put("a");
+    if (c.propose) Take(1, 1);
+    if (c.lose_leader) SetLeader(raft::kNoNode, 2);
+    lane_.Advance(Seconds(6));
+    EXPECT_TRUE(answers_.empty());
+    lane_.Advance(Milliseconds(1100));
+    EXPECT_EQ(answers_, std::vector<absl::Status>{c.expected});
+    EXPECT_EQ(proposer_.pending(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace conclave::server

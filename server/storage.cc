@@ -1,0 +1,104 @@
+#include "server/storage.h"
+
+#include <utility>
+
+#include "kvstore/engine/leveldb_engine.h"
+
+namespace conclave::server {
+
+namespace {
+
+raft::Configuration InitialConfiguration(const Identity& identity) {
+  raft::Configuration configuration;
+  for (const InitialMember& member : identity.members) configuration.voters.push_back(member.id);
+  return configuration;
+}
+
+// The member list of an empty store: names and client URLs come when the members publish them.
+std::vector<etcdserverpb::Member> InitialMembers(const Identity& identity) {
+  std::vector<etcdserverpb::Member> members;
+  for (const InitialMember& initial : identity.members) {
+    etcdserverpb::Member& member = members.emplace_back();
+    member.set_id(initial.id.value());
+    for (const std::string& url : initial.peer_urls) member.add_peerurls(url);
+  }
+  return members;
+}
+
+absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage) {
+  const Identity& identity = storage.data_dir->identity();
+  const raft::WalOptions options{.directory = storage.data_dir->wal(),
+                                 .cluster_id = identity.cluster_id,
+                                 .member = identity.member_id};
+  if (storage.data_dir->is_new()) {
+    absl::Status status = raft::Wal::Create(fs, options, InitialConfiguration(identity));
+    if (!status.ok()) return status;
+    if (status = storage.data_dir->Commit(); !status.ok()) return status;
+  }
+  absl::StatusOr<raft::Wal::Opened> opened = raft::Wal::Open(fs, options, lane);
+  if (!opened.ok()) return opened.status();
+  raft::WalContents& found = opened->contents;
+  if (found.torn_tail) {
+    storage.notes.push_back("the log ended in an unfinished write, which was cut off");
+  }
+  storage.wal = std::move(opened->wal);
+  storage.recovered = {.hard_state = found.hard_state,
+                       .snapshot_index = found.snapshot_index,
+                       .snapshot_term = found.snapshot_term,
+                       .configuration = std::move(found.configuration),
+                       .entries = std::move(found.entries),
+                       .applied = {}};
+  return absl::OkStatus();
+}
+
+absl::Status OpenEngine(FileSystem& fs, Storage& storage) {
+  auto engine = kv::OpenLevelDbEngine(&fs, storage.data_dir->db(), {});
+  if (!engine.ok()) return engine.status();
+  storage.engine = *std::move(engine);
+  return absl::OkStatus();
+}
+
+// The log must reach from where the state machine stands: a gap would mean that acknowledged writes
+// are gone.
+absl::Status CheckNoGap(const Storage& storage) {
+  const raft::RecoveredState& log = storage.recovered;
+  const uint64_t last = log.snapshot_index.value() + log.entries.size();
+  const uint64_t applied = log.applied.value();
+  if (applied >= log.snapshot_index.value() && applied <= last) return absl::OkStatus();
+  return absl::DataLossError("the log holds entries " +
+                             std::to_string(log.snapshot_index.value() + 1) + " to " +
+                             std::to_string(last) + ", but the state machine stands at " +
+                             std::to_string(applied) + ": part of this member's data is missing");
+}
+
+}  // namespace
+
+absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, Executor* lane,
+                                    uint64_t seed) {
+  Storage storage;
+  auto data_dir = DataDir::Open(fs, config);
+  if (!data_dir.ok()) return data_dir.status();
+  storage.data_dir = *std::move(data_dir);
+  storage.notes = storage.data_dir->warnings();
+  if (absl::Status status = OpenLog(fs, lane, storage); !status.ok()) return status;
+  if (absl::Status status = OpenEngine(fs, storage); !status.ok()) return status;
+
+  kv::StoreOptions options;
+  options.seed = seed;
+  options.watch.response_bytes_max = static_cast<size_t>(config.max_request_bytes) + (512 << 10);
+  if (config.watch_progress_notify_interval > Duration::zero()) {
+    options.watch.progress_interval = config.watch_progress_notify_interval;
+  }
+  if (config.compaction_batch_limit > 0) {
+    options.compaction_batch = static_cast<size_t>(config.compaction_batch_limit);
+  }
+  auto store =
+      kv::Store::Open(storage.engine.get(), options, InitialMembers(storage.data_dir->identity()));
+  if (!store.ok()) return store.status();
+  storage.store = *std::move(store);
+  storage.recovered.applied = raft::LogIndex(storage.store->applied_index());
+  if (absl::Status status = CheckNoGap(storage); !status.ok()) return status;
+  return storage;
+}
+
+}  // namespace conclave::server

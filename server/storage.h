@@ -1,0 +1,35 @@
+// Everything of a member that is on disk, opened in the right order at start-up: data directory,
+// log, engine, state machine. Made by main on the main thread before the loop runs; opening blocks.
+// Destroyed after everything that uses it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kvstore/engine/engine.h"
+#include "kvstore/store.h"
+#include "raft/base/executor.h"
+#include "raft/base/file_system.h"
+#include "raft/core/core.h"
+#include "raft/wal/wal.h"
+#include "server/bootstrap/data_dir.h"
+#include "server/config/config.h"
+
+namespace conclave::server {
+
+struct Storage {
+  std::unique_ptr<DataDir> data_dir;
+  std::unique_ptr<raft::Wal> wal;
+  std::unique_ptr<kv::Engine> engine;
+  std::unique_ptr<kv::Store> store;
+  raft::RecoveredState recovered;  // what the core starts from
+  std::vector<std::string> notes;  // worth a log line each
+};
+
+// Errors are one line for the user. `lane` is where the log's completions will run.
+absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, Executor* lane,
+                                    uint64_t seed);
+
+}  // namespace conclave::server

@@ -1,0 +1,82 @@
+#include "server/telemetry.h"
+
+#include <string>
+#include <utility>
+
+#include "server/config/version.h"
+#include "server/metrics/process_metrics.h"
+
+namespace conclave::server {
+
+Telemetry::Telemetry(const ServerConfig& config, const DispatchTable& methods, Node* node,
+                     PeerNetwork* peers, Storage* storage)
+    : node_(node),
+      peers_(peers),
+      storage_(storage),
+      quota_bytes_(config.quota_backend_bytes == 0 ? ApiOptions().quota_bytes
+                                                   : config.quota_backend_bytes),
+      grpc_(registry_, methods.All(), config.metrics == "extensive"),
+      server_(registry_,
+              {.member = node->id(),
+               .reported_version = config.reported_version,
+               .conclave_version = std::string(ConclaveVersion())},
+              [this] { return Read(); }) {
+  AddProcessMetrics(registry_);
+  storage_->wal->SetSyncObserver(
+      [this](Duration elapsed, uint64_t entries) { server_.OnWalSync(elapsed, entries); });
+}
+
+Telemetry::~Telemetry() {
+  storage_->wal->SetSyncObserver([](Duration, uint64_t) {});
+}
+
+HttpRoute Telemetry::MetricsRoute() {
+  return {.method = "GET",
+          .path = "/metrics",
+          .handler = [this](const HttpRequest&, HttpRespond respond) {
+            respond({.content_type = std::string(kMetricsContentType),
+                     .body = registry_.Render(),
+                     .headers = {}});
+          }};
+}
+
+ServerReading Telemetry::Read() const {
+  const raft::CoreStatus raft = node_->Status();
+  const NodeCounters counters = node_->counters();
+  kv::Store& store = node_->store();
+  const raft::WalStats wal = storage_->wal->Stats();
+  const kv::WatchStats watches = store.watches().Stats();
+  ServerReading reading;
+  reading.has_leader = node_->leader() != raft::kNoNode;
+  reading.is_leader = node_->leading();
+  reading.is_learner = node_->IsLearner();
+  reading.leader_changes = counters.leader_changes;
+  reading.term = raft.term.value();
+  reading.commit_index = raft.commit.value();
+  reading.applied_index = raft.applied.value();
+  reading.proposals_pending = node_->proposals_pending();
+  reading.proposals_failed = counters.proposals_failed;
+  reading.wal_bytes = wal.bytes;
+  reading.wal_segments = wal.segments;
+  reading.quota_bytes = quota_bytes_;
+  reading.store_bytes = store.SizeBytes();
+  reading.revision = store.revision();
+  reading.compact_revision = store.compact_revision();
+  reading.watch_streams = watches.streams;
+  reading.watchers = watches.watchers;
+  reading.watchers_unsynced = watches.unsynced;
+  reading.watch_events_sent = watches.events_sent;
+  reading.leases = store.lessor().size();
+  reading.leases_expired = counters.leases_expired;
+  for (const PeerStats& peer : peers_->stats()) {
+    reading.peers.push_back({.peer = peer.peer,
+                             .connected = peer.connected,
+                             .bytes_sent = peer.bytes_sent,
+                             .bytes_received = peer.bytes_received,
+                             .messages_dropped = peer.messages_dropped,
+                             .disconnects = peer.disconnects});
+  }
+  return reading;
+}
+
+}  // namespace conclave::server
