@@ -1,0 +1,107 @@
+// The thin client: one synchronous call per method of KV, Lease and Watch, over grpc++ and a list
+// of endpoints. Any thread may call any method at any time; every call blocks until its answer or
+// its time limit.
+//
+// An endpoint that does not answer (UNAVAILABLE) is left for the next one in the list. Reads are
+// then tried again, once per endpoint. Writes are not: a write whose answer was lost may have been
+// applied, and only the caller knows whether doing it twice is right. Errors are the server's own:
+// the same canonical code, and etcd's text as the message.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/watch_stream.h"
+#include "kvstore/proto/rpc.grpc.pb.h"
+
+namespace conclave::client {
+
+struct ClientOptions {
+  std::vector<std::string> endpoints;            // "host:port", plaintext; at least one
+  std::chrono::milliseconds call_timeout{5000};  // per attempt
+};
+
+struct GetOptions {
+  std::string range_end;      // empty: the one key; PrefixEnd(key): all that begin with it
+  std::int64_t revision = 0;  // 0: the latest
+  std::int64_t limit = 0;     // 0: no limit
+  bool serializable = false;  // answered by the endpoint alone, and perhaps stale
+  bool keys_only = false;
+};
+
+class Client {
+ public:
+  // Makes the channels; connecting happens with the first call. InvalidArgument: no endpoint.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Stores the pair, attached to the lease if that is not 0.
+  absl::StatusOr<etcdserverpb::PutResponse> Put(std::string_view key, std::string_view value,
+                                                std::int64_t lease = 0);
+  absl::StatusOr<etcdserverpb::RangeResponse> Get(std::string_view key,
+                                                  const GetOptions& options = {});
+  // Deletes the key, or with `range_end` the range [key, range_end).
+  absl::StatusOr<etcdserverpb::DeleteRangeResponse> Delete(std::string_view key,
+                                                           std::string_view range_end = {});
+  absl::StatusOr<etcdserverpb::TxnResponse> Txn(const etcdserverpb::TxnRequest& request);
+
+  // `ttl_s` in seconds; the server raises what is too short.
+  absl::StatusOr<etcdserverpb::LeaseGrantResponse> LeaseGrant(std::int64_t ttl_s);
+  absl::StatusOr<etcdserverpb::LeaseRevokeResponse> LeaseRevoke(std::int64_t lease);
+  // Renews the lease once. NotFound: it has expired or never was.
+  absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> LeaseKeepAlive(std::int64_t lease);
+
+  // Opens a stream with one watcher; returns once the server has created it.
+  absl::StatusOr<std::unique_ptr<WatchStream>> Watch(
+      const etcdserverpb::WatchCreateRequest& request);
+
+  // Of the endpoint that calls go to at present.
+  absl::StatusOr<etcdserverpb::StatusResponse> Status();
+
+ private:
+  struct Endpoint {
+    std::unique_ptr<etcdserverpb::KV::Stub> kv;
+    std::unique_ptr<etcdserverpb::Lease::Stub> lease;
+    std::unique_ptr<etcdserverpb::Watch::Stub> watch;
+    std::unique_ptr<etcdserverpb::Maintenance::Stub> maintenance;
+  };
+
+  explicit Client(const ClientOptions& options);
+
+  // Runs grpc::Status `attempt(endpoint, context)` on the current endpoint, and on the others in
+  // turn while it is UNAVAILABLE and attempts are left.
+  template <typename Attempt>
+  absl::Status Call(std::size_t attempts_max, Attempt attempt);
+
+  // Makes the endpoint after `chosen` the current one, if `chosen` still is.
+  void MoveOnFrom(std::size_t chosen);
+
+  const std::chrono::milliseconds call_timeout_;
+  std::vector<Endpoint> endpoints_;
+  std::atomic<std::size_t> current_{0};
+};
+
+// A plaintext channel with its own connection, without grpc++'s own retries and with a quick
+// reconnect.
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& endpoint);
+
+// The end of the range of all keys that begin with `prefix`; see behaviour reference, section 3.1.
+std::string PrefixEnd(std::string_view prefix);
+
+// The same canonical code and message.
+absl::Status FromGrpc(const grpc::Status& status);
+
+}  // namespace conclave::client

@@ -1,0 +1,59 @@
+// Keeps a fixed number of unary calls outstanding on one thread: the engine of conclave-bench and
+// of the crash test's writer.
+//
+// The client must cost less than the servers it measures, so: one completion queue polled by the
+// calling thread, no Protobuf in the loop (requests are bytes, responses are handed on as bytes),
+// and a fixed slot per outstanding call whose objects are used again. What remains is grpc++
+// itself, some 10 to 20 microseconds a call.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/status.h>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace conclave::client {
+
+// The next call of a slot.
+struct LoadCall {
+  const std::string* method = nullptr;  // "/package.Service/Method"; must outlive the call
+  std::size_t channel = 0;              // index into the load's channels
+  grpc::ByteBuffer request;
+};
+
+// How a call ended. Times are of std::chrono::steady_clock.
+struct LoadOutcome {
+  const grpc::Status& status;
+  const grpc::ByteBuffer& response;  // valid when the status is OK
+  std::chrono::steady_clock::time_point began;
+  std::chrono::steady_clock::time_point ended;
+};
+
+// What a load calls and what it makes of the answers. Called on the thread that runs the load only.
+class LoadWorkload {
+ public:
+  virtual ~LoadWorkload() = default;
+
+  // Fills in the slot's next call; false when the slot has nothing more to do.
+  virtual bool Next(std::size_t slot, LoadCall* call) = 0;
+  virtual void Done(std::size_t slot, const LoadOutcome& outcome) = 0;
+};
+
+struct LoadOptions {
+  std::size_t outstanding = 64;
+  std::chrono::milliseconds call_timeout{10'000};
+  // How long a slot rests after a failed call, so that a cluster without leader is asked again and
+  // not hammered.
+  std::chrono::milliseconds pause_after_failure{20};
+};
+
+// Runs the workload to its end: returns when every slot's Next has said false.
+void RunUnaryLoad(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
+                  const LoadOptions& options, LoadWorkload& workload);
+
+}  // namespace conclave::client

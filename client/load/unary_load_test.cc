@@ -1,0 +1,126 @@
+#include "client/load/unary_load.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "client/client.h"
+#include "client/load/put_request.h"
+
+namespace conclave::client {
+namespace {
+
+const std::string kPut = "/etcdserverpb.KV/Put";
+
+// Answers each put with a revision of its own; every `fail_every`th fails (0: none).
+class CountingKv : public etcdserverpb::KV::Service {
+ public:
+  explicit CountingKv(int fail_every) : fail_every_(fail_every) {}
+
+  grpc::Status Put(grpc::ServerContext*, const etcdserverpb::PutRequest*,
+                   etcdserverpb::PutResponse* response) override {
+    const int number = ++served_;
+    if (fail_every_ != 0 && number % fail_every_ == 0)
+      return {grpc::StatusCode::UNAVAILABLE, "tired"};
+    response->mutable_header()->set_revision(number);
+    return grpc::Status::OK;
+  }
+
+ private:
+  const int fail_every_;
+  std::atomic<int> served_{0};
+};
+
+// A server of the service on a free port of loopback.
+class LocalServer {
+ public:
+  explicit LocalServer(grpc::Service* service) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(service);
+    server_ = builder.BuildAndStart();
+  }
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// Makes `total` puts over all slots and keeps what came of them.
+class Puts : public LoadWorkload {
+ public:
+  explicit Puts(int total) : left_(total) {}
+
+  bool Next(std::size_t slot, LoadCall* call) override {
+    if (left_ == 0) return false;
+    --left_;
+    call->method = &kPut;
+    call->channel = slot % channels_;
+    call->request = template_.Serialize(static_cast<std::uint64_t>(left_));
+    outstanding_most_ = std::max(outstanding_most_, ++outstanding_);
+    return true;
+  }
+
+  void Done(std::size_t, const LoadOutcome& outcome) override {
+    --outstanding_;
+    EXPECT_LE(outcome.began, outcome.ended);
+    if (!outcome.status.ok()) {
+      EXPECT_EQ(outcome.status.error_message(), "tired");
+      ++failed_;
+      return;
+    }
+    etcdserverpb::PutResponse response;
+    ASSERT_TRUE(response.ParseFromString(ToString(outcome.response)));
+    revisions_.push_back(response.header().revision());
+  }
+
+  int left_;
+  std::size_t channels_ = 1;
+  int outstanding_ = 0;
+  int outstanding_most_ = 0;
+  int failed_ = 0;
+  std::vector<std::int64_t> revisions_;
+  PutRequestTemplate template_{"k", 8, 16};
+};
+
+TEST(UnaryLoadTest, MakesEveryCallOnceAndHandsOnEveryAnswer) {
+  CountingKv service(0);
+  const LocalServer server(&service);
+  Puts puts(500);
+  puts.channels_ = 2;
+  RunUnaryLoad({OpenChannel(server.address()), OpenChannel(server.address())}, {.outstanding = 16},
+               puts);
+  EXPECT_EQ(puts.outstanding_most_, 16);
+  EXPECT_EQ(puts.outstanding_, 0);
+  std::sort(puts.revisions_.begin(), puts.revisions_.end());
+  ASSERT_EQ(puts.revisions_.size(), 500u);
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(puts.revisions_[i], i + 1);
+}
+
+TEST(UnaryLoadTest, GoesOnAfterFailures) {
+  CountingKv service(10);
+  const LocalServer server(&service);
+  Puts puts(100);
+  RunUnaryLoad({OpenChannel(server.address())},
+               {.outstanding = 4, .pause_after_failure = std::chrono::milliseconds(1)}, puts);
+  EXPECT_EQ(puts.failed_, 10);
+  EXPECT_EQ(puts.revisions_.size(), 90u);
+}
+
+TEST(UnaryLoadTest, MoreSlotsThanCalls) {
+  CountingKv service(0);
+  const LocalServer server(&service);
+  Puts puts(3);
+  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 8}, puts);
+  EXPECT_EQ(puts.revisions_.size(), 3u);
+}
+
+}  // namespace
+}  // namespace conclave::client
