@@ -6,6 +6,9 @@ function(conclave_library name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
 endfunction()
 
+# Builds every test that the sanitizer presets run.
+add_custom_target(unit_tests)
+
 # conclave_test(<name> SOURCES a_test.cc ... DEPS lib ... [LABELS unit]): one GoogleTest program, one ctest entry per
 # test suite program. Label "unit" (the default) marks what the sanitizer presets run too.
 function(conclave_test name)
@@ -20,7 +23,11 @@ function(conclave_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE CONCLAVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("unit" IN_LIST ARG_LABELS)
+    add_dependencies(unit_tests ${name})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
 endfunction()
 
 # conclave_protos(<name> FILES a.proto ... [GRPC]): the messages of the files, generated as if in the source tree, so that
