@@ -76,11 +76,6 @@ void Health(const ApiContext& context, const HttpRequest& request, const HttpRes
   });
 }
 
-// The cluster's version has no patch level: all members speak at least x.y.0.
-std::string WithoutPatch(const std::string& version) {
-  return version.substr(0, version.rfind('.')) + ".0";
-}
-
 void Version(const ApiContext& context, const HttpRespond& respond) {
   const std::string& version = context.options->reported_version;
   nlohmann::ordered_json body;

@@ -35,18 +35,13 @@ std::string AlarmText(const AlarmMember& alarm) {
          " alarm:" + etcdserverpb::AlarmType_Name(alarm.alarm()) + " ";
 }
 
-// The storage version has no patch level: 3.6.14 stores as 3.6.0.
-std::string StorageVersion(const std::string& version) {
-  return version.substr(0, version.rfind('.')) + ".0";
-}
-
 void Status(const ApiContext& context, const CallRef& call, StatusRequest&, std::string_view) {
   const raft::CoreStatus raft = context.node->Status();
   kv::Store& store = context.node->store();
   StatusResponse response;
   FillHeader(context, response.mutable_header());
   response.set_version(context.options->reported_version);
-  response.set_storageversion(StorageVersion(context.options->reported_version));
+  response.set_storageversion(WithoutPatch(context.options->reported_version));
   response.set_dbsize(static_cast<int64_t>(store.SizeBytes()));
   response.set_dbsizeinuse(static_cast<int64_t>(store.SizeBytes()));
   response.set_dbsizequota(context.options->quota_bytes);

@@ -1,5 +1,7 @@
 #include "server/api/service.h"
 
+#include <string>
+
 #include "kvstore/errors.h"
 
 namespace conclave::server {
@@ -18,6 +20,10 @@ bool CheckLeader(const ApiContext& context, const CallRef& call) {
   if (context.node->leader() != raft::kNoNode || !WantsLeader(*call)) return true;
   call->Finish(kv::ErrNoLeader());
   return false;
+}
+
+std::string WithoutPatch(const std::string& version) {
+  return version.substr(0, version.rfind('.')) + ".0";
 }
 
 absl::Status CheckSize(const ApiContext& context, std::string_view request) {

@@ -44,6 +44,9 @@ bool ParseRequest(const CallRef& call, std::string_view bytes,
 bool CheckLeader(const ApiContext& context, const CallRef& call);
 bool WantsLeader(const Call& call);
 
+// The cluster's and the storage's version have no patch level: 3.6.14 is 3.6.0 there.
+std::string WithoutPatch(const std::string& version);
+
 // ErrRequestTooLarge if a request that is to be replicated is over its bound.
 absl::Status CheckSize(const ApiContext& context, std::string_view request);
 
