@@ -82,38 +82,20 @@ std::string_view HttpReason(int code) {
       return "No Content";
     case 400:
       return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
     case 408:
       return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 412:
-      return "Precondition Failed";
     case 413:
       return "Content Too Large";
     case 421:
       return "Misdirected Request";
-    case 429:
-      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
-    case 499:
-      return "Client Closed Request";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
     case 503:
       return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
     case 505:
       return "HTTP Version Not Supported";
     default:
