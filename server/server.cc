@@ -1,5 +1,8 @@
 #include "server/server.h"
 
+#include <fmt/format.h>
+
+#include <string_view>
 #include <utility>
 
 #include "raft/base/text.h"
@@ -18,6 +21,11 @@ raft::CoreConfig CoreConfigOf(const ServerConfig& config, raft::NodeId id) {
   core.heartbeat_interval = Milliseconds(config.heartbeat_interval_ms);
   core.election_timeout = Milliseconds(config.election_timeout_ms);
   return core;
+}
+
+absl::Status CannotListen(std::string_view flag, const absl::Status& why) {
+  return absl::UnavailableError(fmt::format(
+      "{}: {}: expected an address of this machine that nothing listens on", flag, MessageOf(why)));
 }
 
 ApiOptions ApiOptionsOf(const ServerConfig& config) {
@@ -91,7 +99,7 @@ absl::Status Server::StartPeers(uint64_t seed) {
   absl::StatusOr<std::unique_ptr<PeerNetwork>> peers =
       PeerNetwork::Start(loop_, background_, std::move(options));
   if (!peers.ok()) {
-    return absl::UnavailableError("--listen-peer-urls: " + std::string(MessageOf(peers.status())));
+    return CannotListen("--listen-peer-urls", peers.status());
   }
   peers_ = *std::move(peers);
   return absl::OkStatus();
@@ -154,7 +162,7 @@ absl::Status Server::Listen(Http2Server& server, const std::vector<Url>& urls, c
     absl::StatusOr<std::vector<SocketAddress>> addresses = Resolve(*url);
     absl::Status status = addresses.ok() ? server.Listen(addresses->front()) : addresses.status();
     if (!status.ok()) {
-      return absl::UnavailableError(std::string(flag) + ": " + std::string(MessageOf(status)));
+      return CannotListen(flag, status);
     }
   }
   return absl::OkStatus();

@@ -65,8 +65,14 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const Ser
         "one of conclave's",
         opened->root_);
   }
-  if (absl::Status status = Under("data-dir", fs.CreateDirectory(opened->root_)); !status.ok()) {
-    return status;
+  // Before anything is made, so that a mistyped setting leaves nothing behind.
+  const bool has_data = fs.Exists(opened->identity_path_);
+  if (absl::Status s = has_data ? absl::OkStatus() : opened->CheckSettings(config); !s.ok()) {
+    return s;
+  }
+  if (absl::Status s = fs.CreateDirectory(opened->root_); !s.ok()) {
+    return Refuse("--data-dir: {}: expected a directory that can be made and written",
+                  MessageOf(s));
   }
   absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = fs.Lock(opened->root_);
   if (absl::IsFailedPrecondition(lock.status())) {
@@ -75,8 +81,7 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const Ser
   }
   if (!lock.ok()) return Under("data-dir", lock.status());
   opened->lock_ = *std::move(lock);
-  absl::Status status =
-      fs.Exists(opened->identity_path_) ? opened->Load(config) : opened->StartNew(config);
+  absl::Status status = has_data ? opened->Load(config) : opened->StartNew(config);
   if (!status.ok()) return status;
   return opened;
 }
@@ -120,14 +125,17 @@ absl::Status DataDir::CheckOwner(const ServerConfig& config, const Identity& sto
       root_, Describe(stored), Describe(*configured));
 }
 
-absl::Status DataDir::StartNew(const ServerConfig& config) {
+absl::Status DataDir::CheckSettings(const ServerConfig& config) const {
   if (config.initial_cluster_state == "existing") {
     return absl::UnimplementedError(fmt::format(
         "--initial-cluster-state: joining an existing cluster is not supported by this version of "
         "conclave: expected new, or a --data-dir with data, but {} has none",
         root_));
   }
-  if (absl::Status status = CheckInitialCluster(config); !status.ok()) return status;
+  return CheckInitialCluster(config);
+}
+
+absl::Status DataDir::StartNew(const ServerConfig& config) {
   absl::StatusOr<Identity> identity = InitialIdentity(config);
   if (!identity.ok()) return identity.status();
   if (absl::Status status = RemoveRemains(); !status.ok()) return status;

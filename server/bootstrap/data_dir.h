@@ -46,6 +46,8 @@ class DataDir {
 
   absl::Status Load(const ServerConfig& config);
   absl::Status CheckOwner(const ServerConfig& config, const Identity& stored);
+  // Of a new member.
+  absl::Status CheckSettings(const ServerConfig& config) const;
   absl::Status StartNew(const ServerConfig& config);
   absl::Status RemoveRemains();
 

@@ -181,6 +181,8 @@ TEST_F(DataDirTest, ANewMemberMustBeInItsCluster) {
   EXPECT_THAT(Error(Member("m4")), HasSubstr("--initial-cluster: "));
   EXPECT_THAT(Error(Member("m1", {"--initial-advertise-peer-urls=http://127.0.0.1:1"})),
               HasSubstr("--initial-advertise-peer-urls"));
+  EXPECT_FALSE(fs_.Exists("m4.etcd")) << "a mistyped setting leaves nothing behind";
+  EXPECT_FALSE(fs_.Exists("m1.etcd"));
 }
 
 TEST_F(DataDirTest, JoiningIsRefusedWithoutData) {
