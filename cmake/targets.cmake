@@ -1,18 +1,37 @@
 # conclave_library(<name> SOURCES a.cc ... DEPS lib ...): a static library whose includes start at the repository root.
+# <name>_sim is the same library for the simulator, with the seeded bugs and probes that do not exist in production
+# (raft/base/seeded_bug.h, raft/base/probe.h). It is built only where something links it, and links the _sim form of each
+# dependency that has one, so a program holds either form of all of them and never a mix. With SIMULATION the plain form,
+# too, is built only where something links it.
 function(conclave_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_library(${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "SIMULATION" "" "SOURCES;DEPS" ${ARGN})
+  set(only_linked "")
+  if(ARG_SIMULATION)
+    set(only_linked EXCLUDE_FROM_ALL)
+  endif()
+  add_library(${name} STATIC ${only_linked} ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+
+  add_library(${name}_sim STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES})
+  target_include_directories(${name}_sim PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${name}_sim PUBLIC CONCLAVE_SIMULATION=1)
+  # Decided when the build files are written, for a dependency may be defined later than this.
+  list(TRANSFORM ARG_DEPS REPLACE "^(.+)$" "$<IF:$<TARGET_EXISTS:\\1_sim>,\\1_sim,\\1>")
+  target_link_libraries(${name}_sim PUBLIC ${ARG_DEPS})
 endfunction()
 
 # Builds every test that the sanitizer presets run.
 add_custom_target(unit_tests)
 
-# conclave_test(<name> SOURCES a_test.cc ... DEPS lib ... [LABELS unit]): one GoogleTest program, one ctest entry per
-# test suite program. Label "unit" (the default) marks what the sanitizer presets run too.
+# conclave_test(<name> SOURCES a_test.cc ... DEPS lib ... [LABELS unit] [ONE_THREAD]): one GoogleTest program, one ctest
+# entry per test suite program. Label "unit" (the default) marks what the sanitizer presets run too; the thread sanitizer
+# leaves out what has ONE_THREAD, for it would find nothing there.
 function(conclave_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "ONE_THREAD" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(ARG_ONE_THREAD AND CONCLAVE_SANITIZE STREQUAL thread)
+    return()
+  endif()
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -21,7 +40,6 @@ function(conclave_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE CONCLAVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   if("unit" IN_LIST ARG_LABELS)
     add_dependencies(unit_tests ${name})

@@ -11,9 +11,9 @@
 
 #include "kvstore/command.h"
 #include "kvstore/engine/leveldb_engine.h"
-#include "kvstore/engine/locked_file_system.h"
 #include "kvstore/engine/memory_engine.h"
 #include "kvstore/store.h"
+#include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 
 namespace conclave::kv {

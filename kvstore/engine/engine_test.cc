@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "kvstore/engine/leveldb_engine.h"
-#include "kvstore/engine/locked_file_system.h"
 #include "kvstore/engine/memory_engine.h"
+#include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 #include "raft/base/random.h"
 

@@ -32,10 +32,18 @@ leveldb::ReadOptions Reading(const leveldb::Snapshot* snapshot) {
   return options;
 }
 
-std::optional<std::string> GetFrom(leveldb::DB* db, const leveldb::Snapshot* snapshot,
+// A database and the background work that reads of it may cause: LevelDB counts them, and compacts
+// what is often read in vain.
+struct Database {
+  LevelDbEnv* env;
+  leveldb::DB* db;
+};
+
+std::optional<std::string> GetFrom(Database database, const leveldb::Snapshot* snapshot,
                                    std::string_view key) {
   std::optional<std::string> value(std::in_place);
-  const leveldb::Status status = db->Get(Reading(snapshot), ToSlice(key), &*value);
+  const leveldb::Status status = database.db->Get(Reading(snapshot), ToSlice(key), &*value);
+  database.env->Drain();
   if (status.IsNotFound()) return std::nullopt;
   OrDie(status, "read");
   return value;
@@ -43,13 +51,13 @@ std::optional<std::string> GetFrom(leveldb::DB* db, const leveldb::Snapshot* sna
 
 class LevelDbIterator : public Iterator {
  public:
-  LevelDbIterator(leveldb::DB* db, const leveldb::Snapshot* snapshot)
-      : it_(db->NewIterator(Reading(snapshot))) {}
+  LevelDbIterator(Database database, const leveldb::Snapshot* snapshot)
+      : env_(database.env), it_(database.db->NewIterator(Reading(snapshot))) {}
 
   bool Valid() const override { return it_->Valid(); }
   void Seek(std::string_view target) override {
     it_->Seek(ToSlice(target));
-    CheckEnd();
+    EndMove();
   }
   void SeekForPrev(std::string_view target) override {
     it_->Seek(ToSlice(target));
@@ -59,49 +67,56 @@ class LevelDbIterator : public Iterator {
     } else if (FromSlice(it_->key()) != target) {
       it_->Prev();
     }
-    CheckEnd();
+    EndMove();
   }
   void Next() override {
     it_->Next();
-    CheckEnd();
+    EndMove();
   }
   void Prev() override {
     it_->Prev();
-    CheckEnd();
+    EndMove();
   }
   std::string_view key() const override { return FromSlice(it_->key()); }
   std::string_view value() const override { return FromSlice(it_->value()); }
 
  private:
+  void EndMove() {
+    CheckEnd();
+    env_->Drain();
+  }
   // An unreadable block looks like the end of the data.
   void CheckEnd() {
     if (!it_->Valid()) OrDie(it_->status(), "scan");
   }
 
+  LevelDbEnv* const env_;
   const std::unique_ptr<leveldb::Iterator> it_;
 };
 
 class LevelDbView : public EngineView {
  public:
-  explicit LevelDbView(leveldb::DB* db) : db_(db), snapshot_(db->GetSnapshot()) {}
-  ~LevelDbView() override { db_->ReleaseSnapshot(snapshot_); }
+  explicit LevelDbView(Database database)
+      : database_(database), snapshot_(database.db->GetSnapshot()) {}
+  ~LevelDbView() override { database_.db->ReleaseSnapshot(snapshot_); }
 
   std::optional<std::string> Get(std::string_view key) const override {
-    return GetFrom(db_, snapshot_, key);
+    return GetFrom(database_, snapshot_, key);
   }
   std::unique_ptr<Iterator> NewIterator() const override {
-    return std::make_unique<LevelDbIterator>(db_, snapshot_);
+    return std::make_unique<LevelDbIterator>(database_, snapshot_);
   }
 
  private:
-  leveldb::DB* const db_;
+  const Database database_;
   const leveldb::Snapshot* const snapshot_;
 };
 
 class LevelDbEngine : public Engine {
  public:
   LevelDbEngine(FileSystem* fs, const LevelDbOptions& options)
-      : env_(fs),
+      : env_(fs, options.drained),
+        drained_(options.drained),
         logger_(options.log),
         cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
         filter_(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
@@ -110,20 +125,23 @@ class LevelDbEngine : public Engine {
 
   void Write(const WriteBatch& batch) override;
   std::optional<std::string> Get(std::string_view key) const override {
-    return GetFrom(db_.get(), nullptr, key);
+    return GetFrom(database(), nullptr, key);
   }
   std::unique_ptr<Iterator> NewIterator() const override {
-    return std::make_unique<LevelDbIterator>(db_.get(), nullptr);
+    return std::make_unique<LevelDbIterator>(database(), nullptr);
   }
   std::unique_ptr<EngineView> NewView() const override {
-    return std::make_unique<LevelDbView>(db_.get());
+    return std::make_unique<LevelDbView>(database());
   }
   void Flush() override;
   void Reclaim(std::string_view begin, std::string_view end) override;
   uint64_t SizeBytes() const override { return env_.SizeBytes(); }
 
  private:
-  LevelDbEnv env_;
+  Database database() const { return {&env_, db_.get()}; }
+
+  mutable LevelDbEnv env_;
+  const bool drained_;
   LevelDbLogger logger_;
   const std::unique_ptr<leveldb::Cache> cache_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
@@ -152,6 +170,7 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   if (status.IsCorruption() || status.IsInvalidArgument()) return absl::DataLossError(text);
   if (!status.ok()) return absl::FailedPreconditionError(text);
   db_.reset(db);
+  env_.Drain();
 
   // Tables that nobody has opened yet count too.
   std::vector<std::string> names;
@@ -173,6 +192,7 @@ void LevelDbEngine::Write(const WriteBatch& batch) {
     }
   }
   OrDie(db_->Write(leveldb::WriteOptions(), &batch_), "write");
+  env_.Drain();
 }
 
 void LevelDbEngine::Flush() {
@@ -180,12 +200,15 @@ void LevelDbEngine::Flush() {
   // empty key there is nothing to compact. It waits for all that was written before, but reports no
   // error: a write asks for those.
   const leveldb::Slice nothing;
+  env_.RunBackground();
   db_->CompactRange(&nothing, &nothing);
+  env_.Drain();
   leveldb::WriteBatch empty;
   OrDie(db_->Write(leveldb::WriteOptions(), &empty), "flush");
 }
 
 void LevelDbEngine::Reclaim(std::string_view begin, std::string_view end) {
+  if (drained_) return Flush();
   const leveldb::Slice first = ToSlice(begin);
   const leveldb::Slice last = ToSlice(end);
   db_->CompactRange(&first, &last);

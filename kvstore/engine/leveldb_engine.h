@@ -22,6 +22,11 @@ struct LevelDbOptions {
   size_t block_cache_bytes = 64 << 20;
   // Table files kept open.
   int open_files_max = 512;
+  // Every call returns only once LevelDB's background work is done, and that work runs only while
+  // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
+  // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that
+  // LevelDB chooses itself: the order of a forced one among those would be a matter of threads.
+  bool drained = false;
   // LevelDB's own lines about flushes and compactions, from any thread; dropped if empty.
   std::function<void(std::string_view line)> log;
 };

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "kvstore/engine/locked_file_system.h"
+#include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 #include "raft/base/random.h"
 

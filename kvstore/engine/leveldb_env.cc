@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "kvstore/engine/leveldb_manifest.h"
 #include "raft/base/check.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 
 namespace conclave::kv {
@@ -31,13 +34,17 @@ void OrDie(const absl::Status& status) {
 }
 
 bool IsLog(const std::string& path) { return path.ends_with(".log"); }
+bool IsManifest(const std::string& path) { return path.find("/MANIFEST-") != std::string::npos; }
 
 class SequentialDiskFile : public leveldb::SequentialFile {
  public:
-  explicit SequentialDiskFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  // Ends at `end`, or where the file does.
+  SequentialDiskFile(std::unique_ptr<File> file, uint64_t end)
+      : file_(std::move(file)), end_(end) {}
 
   leveldb::Status Read(size_t size, leveldb::Slice* result, char* scratch) override {
-    absl::StatusOr<std::string> bytes = file_->ReadAt(offset_, size);
+    const uint64_t left = end_ - std::min(offset_, end_);
+    absl::StatusOr<std::string> bytes = file_->ReadAt(offset_, std::min<uint64_t>(size, left));
     if (!bytes.ok()) return ToLevelDb(bytes.status());
     std::memcpy(scratch, bytes->data(), bytes->size());
     *result = leveldb::Slice(scratch, bytes->size());
@@ -52,6 +59,7 @@ class SequentialDiskFile : public leveldb::SequentialFile {
 
  private:
   const std::unique_ptr<File> file_;
+  const uint64_t end_;
   uint64_t offset_ = 0;
 };
 
@@ -129,7 +137,8 @@ class DiskFile : public leveldb::WritableFile {
     OrDie(file_->Sync());
     // The name of a new file as well: once LevelDB has synced a table it writes the manifest that
     // counts on it.
-    if (!name_durable_) OrDie(env_->fs_->SyncDirectory(DirectoryOf(path_)));
+    if (!name_durable_ && !SEEDED_BUG(kEngineNamesNotSynced))
+      OrDie(env_->fs_->SyncDirectory(DirectoryOf(path_)));
     name_durable_ = true;
     return leveldb::Status::OK();
   }
@@ -199,7 +208,13 @@ leveldb::Status LevelDbEnv::NewSequentialFile(const std::string& path,
   *file = nullptr;
   absl::StatusOr<std::unique_ptr<File>> opened = fs_->Open(path, OpenMode::kMustExist);
   if (!opened.ok()) return ToLevelDb(opened.status());
-  *file = new SequentialDiskFile(*std::move(opened));
+  uint64_t end = std::numeric_limits<uint64_t>::max();
+  if (IsManifest(path)) {
+    const absl::StatusOr<std::string> manifest = ReadFile(*fs_, path);
+    if (!manifest.ok()) return ToLevelDb(manifest.status());
+    end = EndOfManifest(*manifest);
+  }
+  *file = new SequentialDiskFile(*std::move(opened), end);
   return leveldb::Status::OK();
 }
 
@@ -267,7 +282,7 @@ leveldb::Status LevelDbEnv::GetFileSize(const std::string& path, uint64_t* size)
 
 leveldb::Status LevelDbEnv::RenameFile(const std::string& from, const std::string& to) {
   OrDie(fs_->Rename(from, to));
-  OrDie(fs_->SyncDirectory(DirectoryOf(to)));
+  if (!SEEDED_BUG(kEngineNamesNotSynced)) OrDie(fs_->SyncDirectory(DirectoryOf(to)));
   std::lock_guard lock(mutex_);
   auto moved = sizes_.extract(from);
   if (moved.empty()) return leveldb::Status::OK();
@@ -295,8 +310,41 @@ leveldb::Status LevelDbEnv::UnlockFile(leveldb::FileLock* lock) {
 
 void LevelDbEnv::Schedule(void (*work)(void*), void* argument) {
   std::lock_guard lock(mutex_);
+  if (drained_ && !running_background_) {
+    held_.push_back({work, argument});
+  } else {
+    Start({work, argument});
+  }
+}
+
+void LevelDbEnv::Start(Work work) {
   if (background_ == nullptr) background_ = std::make_unique<PosixExecutor>("leveldb");
-  background_->Post([work, argument] { work(argument); });
+  ++started_;
+  background_->Post([this, work] {
+    work.run(work.argument);
+    std::lock_guard lock(mutex_);
+    if (--started_ == 0) idle_.notify_all();
+  });
+}
+
+void LevelDbEnv::RunHeld() {
+  running_background_ = true;
+  for (const Work& work : std::exchange(held_, {})) Start(work);
+}
+
+void LevelDbEnv::RunBackground() {
+  if (!drained_) return;
+  std::lock_guard lock(mutex_);
+  RunHeld();
+}
+
+void LevelDbEnv::Drain() {
+  if (!drained_) return;
+  std::unique_lock lock(mutex_);
+  RunHeld();
+  // Work that LevelDB does in several steps schedules the next one before it ends.
+  idle_.wait(lock, [this] { return started_ == 0; });
+  running_background_ = false;
 }
 
 void LevelDbEnv::StartThread(void (*work)(void*), void* argument) {

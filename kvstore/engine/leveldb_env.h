@@ -1,14 +1,16 @@
 // The world as LevelDB sees it: its files on our FileSystem seam, its background work on a lane of
-// its own. Differs from LevelDB's own environment in three ways:
+// its own. Differs from LevelDB's own environment in four ways:
 //  - Logs (`.log`) have a name and a size but no content and never reach the disk: whoever owns the
 //  engine has a log.
 //  - Creations and renames are made durable with their directory before anything can depend on
 //  them.
 //  - A failed write or sync ends the process at once: nothing may be built on a file in an unknown
 //  state.
+//  - A manifest is read without a last record that a crash has torn (leveldb_manifest.h).
 // One environment per open database, which must be gone before it. Any thread.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -26,7 +28,13 @@ namespace conclave::kv {
 
 class LevelDbEnv : public leveldb::Env {
  public:
-  explicit LevelDbEnv(FileSystem* fs) : fs_(fs) {}
+  // In a drained environment, LevelDB's background work waits until it is told to run.
+  explicit LevelDbEnv(FileSystem* fs, bool drained = false) : fs_(fs), drained_(drained) {}
+
+  // From RunBackground on, background work runs as it comes; Drain runs what there is, waits until
+  // it is done, and holds back what comes later. No-ops in an environment that is not drained.
+  void RunBackground();
+  void Drain();
 
   // Of all files this environment has seen, logs included: a log is as long as what waits in memory
   // to be flushed.
@@ -62,15 +70,27 @@ class LevelDbEnv : public leveldb::Env {
   friend class DiskFile;
   friend class LogFile;
 
+  struct Work {
+    void (*run)(void*);
+    void* argument;
+  };
+
   void Resize(const std::string& path, uint64_t size);
   void Forget(const std::string& path);
+  void Start(Work work);  // with mutex_ held
+  void RunHeld();         // likewise
 
   FileSystem* const fs_;
+  const bool drained_;
   mutable std::mutex mutex_;
-  std::map<std::string, uint64_t> sizes_;                // guarded by mutex_
-  uint64_t size_bytes_ = 0;                              // guarded by mutex_
-  std::unique_ptr<PosixExecutor> background_;            // guarded by mutex_
-  std::vector<std::unique_ptr<PosixExecutor>> threads_;  // guarded by mutex_
+  bool running_background_ = false;  // guarded by mutex_, like all below
+  std::vector<Work> held_;
+  size_t started_ = 0;  // works that have not ended
+  std::condition_variable idle_;
+  std::map<std::string, uint64_t> sizes_;
+  uint64_t size_bytes_ = 0;
+  std::unique_ptr<PosixExecutor> background_;
+  std::vector<std::unique_ptr<PosixExecutor>> threads_;
 };
 
 // Passes LevelDB's lines on, without their ends; drops them if `log` is empty.

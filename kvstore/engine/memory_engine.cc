@@ -41,6 +41,21 @@ class MemoryView : public EngineView {
 
 }  // namespace
 
+MemoryEngine::MemoryEngine(MemoryDisk* disk)
+    : disk_(disk), map_(disk->flushed_), size_bytes_(disk->flushed_bytes_) {
+  disk_->engine_ = this;
+}
+
+MemoryEngine::~MemoryEngine() {
+  if (disk_ != nullptr && disk_->engine_ == this) disk_->Detach();
+}
+
+void MemoryEngine::Flush() {
+  if (disk_ == nullptr || disk_->engine_ != this) return;
+  disk_->flushed_ = map_;
+  disk_->flushed_bytes_ = SizeBytes();
+}
+
 void MemoryEngine::Write(const WriteBatch& batch) {
   uint64_t size = SizeBytes();
   for (const WriteBatch::Operation& operation : batch.operations()) {
@@ -55,6 +70,9 @@ void MemoryEngine::Write(const WriteBatch& batch) {
     }
   }
   size_bytes_.store(size, std::memory_order_relaxed);
+  if (disk_ != nullptr && disk_->flush_one_in_ > 0 && disk_->random_.OneIn(disk_->flush_one_in_)) {
+    Flush();
+  }
 }
 
 std::optional<std::string> MemoryEngine::Get(std::string_view key) const { return Find(map_, key); }

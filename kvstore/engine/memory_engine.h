@@ -1,7 +1,7 @@
-// The engine in memory: for the simulator and for tests, with LevelDB's contract but nothing on
-// disk. A persistent search tree, so that a view is one pointer: nodes that a view can see are
-// copied before they change, others change in place. Writes on one thread; views on any, also while
-// writes go on.
+// The engine in memory: for the simulator and for tests, with LevelDB's contract but no files. A
+// persistent search tree, so that a view is one pointer: nodes that a view can see are copied
+// before they change, others change in place. Writes on one thread; views on any, also while writes
+// go on.
 #pragma once
 
 #include <atomic>
@@ -10,16 +10,50 @@
 
 #include "kvstore/engine/engine.h"
 #include "kvstore/engine/persistent_map.h"
+#include "raft/base/random.h"
 
 namespace conclave::kv {
 
+class MemoryEngine;
+
+// What outlives a MemoryEngine: the state as of some batch, the last flushed one or a later one.
+// The end of a process, be it a crash or not, takes what came after, as it does with LevelDB, which
+// has no log here. Engines are opened on it one after the other, on one thread.
+class MemoryDisk {
+ public:
+  // Only what is flushed is kept.
+  MemoryDisk() : MemoryDisk(0, 0) {}
+  // Flushes by itself as well, after one batch in `flush_one_in`, as LevelDB does when its buffer
+  // is full; 0 is never.
+  MemoryDisk(uint64_t seed, uint32_t flush_one_in) : random_(seed), flush_one_in_(flush_one_in) {}
+
+  // The process is dead already, and its engine does not know: what it does is not kept.
+  void Detach() { engine_ = nullptr; }
+
+ private:
+  friend class MemoryEngine;
+
+  Random random_;
+  const uint32_t flush_one_in_;
+  const MemoryEngine* engine_ = nullptr;  // whose flushes count
+  PersistentMap flushed_;
+  uint64_t flushed_bytes_ = 0;
+};
+
 class MemoryEngine : public Engine {
  public:
+  // Nothing of it outlives it.
+  MemoryEngine() = default;
+  // Goes on from what `disk`, which must outlive it, has kept. Flush only from the thread that
+  // writes.
+  explicit MemoryEngine(MemoryDisk* disk);
+  ~MemoryEngine() override;
+
   void Write(const WriteBatch& batch) override;
   std::optional<std::string> Get(std::string_view key) const override;
   std::unique_ptr<Iterator> NewIterator() const override;
   std::unique_ptr<EngineView> NewView() const override;
-  void Flush() override {}
+  void Flush() override;
   void Reclaim(std::string_view, std::string_view) override {}
   uint64_t SizeBytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
 
@@ -27,6 +61,7 @@ class MemoryEngine : public Engine {
   std::unique_ptr<MemoryEngine> Copy() const;
 
  private:
+  MemoryDisk* const disk_ = nullptr;
   PersistentMap map_;
   std::atomic<uint64_t> size_bytes_ = 0;
 };

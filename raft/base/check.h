@@ -16,6 +16,11 @@ namespace conclave {
 using CrashHook = void (*)(std::string_view what);
 void SetCrashHook(CrashHook hook);
 
+// In a simulation, where many members share a process: runs instead of all that when one of them
+// ends itself, and must throw. `bug` tells a failed CHECK from a Fatal.
+using SimulatedEnd = void (*)(bool bug, std::string_view what);
+void SetSimulatedEnd(SimulatedEnd end);
+
 // Reports a failed CHECK and aborts, so that a core file shows where.
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               std::string_view detail = {});

@@ -9,80 +9,48 @@
 #include "raft/base/check.h"
 
 namespace conclave {
-namespace {
-
-constexpr size_t kSectorBytes = 512;
-
-// Writes `bytes` into `content`, growing it with zeros as needed.
-void Overlay(std::string& content, uint64_t offset, std::string_view bytes) {
-  if (content.size() < offset + bytes.size()) content.resize(offset + bytes.size());
-  content.replace(offset, bytes.size(), bytes);
-}
-
-}  // namespace
-
-// One file, whatever its names.
-struct MemoryFileSystem::Node {
-  struct Write {
-    uint64_t number;  // ascending over all files
-    uint64_t offset;
-    std::string bytes;
-    bool truncate = false;  // to `offset`
-  };
-
-  std::string content;  // as a program reads it
-  std::string durable;
-  std::vector<Write> unsynced;
-
-  static void Apply(std::string& content, const Write& write) {
-    if (write.truncate) {
-      content.resize(write.offset);
-    } else {
-      Overlay(content, write.offset, write.bytes);
-    }
-  }
-  void Add(Write write) {
-    Apply(content, write);
-    unsynced.push_back(std::move(write));
-  }
-  void Sync() {
-    for (const Write& write : unsynced) Apply(durable, write);
-    unsynced.clear();
-  }
-  // What is left after a crash is what is durable from then on.
-  void Settle() {
-    unsynced.clear();
-    content = durable;
-  }
-};
 
 struct MemoryFileSystem::Change {
   std::string from;  // removed, if not empty
   std::string to;    // made or replaced, if not empty
-  std::shared_ptr<Node> node;
+  std::shared_ptr<MemoryFileContent> content;
+};
+
+// Where the end of the process goes from.
+struct MemoryFileSystem::Frozen {
+  std::set<std::string> directories;
+  Names names;
+  Names durable_names;
+  std::map<std::string, std::vector<Change>> changes;
+  uint64_t last_write = 0;
 };
 
 class MemoryFile : public File {
  public:
-  MemoryFile(MemoryFileSystem* fs, std::string path, std::shared_ptr<MemoryFileSystem::Node> node)
-      : fs_(fs), path_(std::move(path)), node_(std::move(node)), process_(fs->process_) {}
+  MemoryFile(MemoryFileSystem* fs, std::string path, std::shared_ptr<MemoryFileContent> content)
+      : fs_(fs), path_(std::move(path)), content_(std::move(content)), process_(fs->process_) {}
 
   absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
-    if (absl::Status status = Allow(Operation::kRead); !status.ok()) return status;
-    if (offset >= node_->content.size()) return std::string();
-    return node_->content.substr(offset, size);
+    if (absl::Status status = Begin({Operation::kRead, path_}); !status.ok()) return status;
+    if (offset >= content_->bytes().size()) return std::string();
+    return content_->bytes().substr(offset, size);
   }
 
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
-    if (absl::Status status = Allow(Operation::kWrite); !status.ok()) return status;
-    node_->Add({++fs_->writes_, offset, std::string(bytes)});
+    const bool grows = offset + bytes.size() > content_->bytes().size();
+    const Access access{Operation::kWrite, path_, offset, bytes, {}, grows};
+    if (absl::Status status = Begin(access); !status.ok()) return status;
+    content_->Write(++fs_->writes_, offset, bytes);
+    fs_->After(access);
     return absl::OkStatus();
   }
 
   absl::Status Sync() override {
-    if (absl::Status status = Allow(Operation::kSync); !status.ok()) return status;
-    node_->Sync();
+    const Access access{Operation::kSync, path_};
+    if (absl::Status status = Begin(access); !status.ok()) return status;
+    if (!fs_->frozen()) content_->Sync();
     ++fs_->syncs_;
+    fs_->After(access);
     return absl::OkStatus();
   }
 
@@ -91,42 +59,42 @@ class MemoryFile : public File {
     *writing_ = true;
     absl::Status wrote = WriteAt(offset, bytes);
     // A copy of the file: the caller may let go of this one meanwhile.
-    Task sync = [file = *this, writing = writing_, wrote = std::move(wrote),
-                 done = std::move(done)]() mutable {
-      if (!*file.process_) return;
+    fs_->StartSync(lane, [file = *this, writing = writing_, wrote = std::move(wrote),
+                          done = std::move(done)]() mutable {
+      if (!file.CanReport()) return;
       *writing = false;
       absl::Status status = wrote.ok() ? file.Sync() : wrote;
-      if (*file.process_) done(std::move(status));  // a fault may have ended it meanwhile
-    };
-    if (fs_->hold_syncs_) {
-      fs_->held_syncs_.push_back({lane, std::move(sync)});
-    } else {
-      lane->Post(std::move(sync));
-    }
+      if (file.CanReport()) done(std::move(status));  // a fault may have ended it meanwhile
+    });
   }
 
   absl::StatusOr<uint64_t> Size() override {
-    if (absl::Status status = Allow(Operation::kRead); !status.ok()) return status;
-    return node_->content.size();
+    if (absl::Status status = Begin({Operation::kRead, path_}); !status.ok()) return status;
+    return content_->bytes().size();
   }
 
   absl::Status Truncate(uint64_t size) override {
-    if (absl::Status status = Allow(Operation::kTruncate); !status.ok()) return status;
-    node_->Add({++fs_->writes_, size, {}, true});
+    const bool grows = size > content_->bytes().size();
+    const Access access{Operation::kTruncate, path_, size, {}, {}, grows};
+    if (absl::Status status = Begin(access); !status.ok()) return status;
+    content_->Truncate(++fs_->writes_, size);
+    fs_->After(access);
     return absl::OkStatus();
   }
 
  private:
   using Operation = MemoryFileSystem::Operation;
+  using Access = MemoryFileSystem::Access;
 
-  absl::Status Allow(Operation operation) {
+  absl::Status Begin(const Access& access) {
     if (!*process_) return absl::UnavailableError(path_ + ": its process has ended");
-    return fs_->Allow(operation, path_);
+    return fs_->Before(access);
   }
+  bool CanReport() const { return *process_ && !fs_->frozen(); }
 
   MemoryFileSystem* fs_;
   std::string path_;
-  std::shared_ptr<MemoryFileSystem::Node> node_;
+  std::shared_ptr<MemoryFileContent> content_;
   std::shared_ptr<bool> process_;
   std::shared_ptr<bool> writing_ = std::make_shared<bool>(false);
 };
@@ -148,13 +116,13 @@ class MemoryLock : public DirectoryLock {
 MemoryFileSystem::MemoryFileSystem() : directories_{".", "/"} {}
 MemoryFileSystem::~MemoryFileSystem() { *process_ = false; }
 
-absl::Status MemoryFileSystem::Allow(Operation operation, const std::string& path) {
-  return fault_ ? fault_(operation, path) : absl::OkStatus();
+absl::Status MemoryFileSystem::Before(const Access& access) {
+  return fault_ ? fault_(access.operation, access.path) : absl::OkStatus();
 }
 
 void MemoryFileSystem::ApplyChange(Names& names, const Change& change) {
   if (!change.from.empty()) names.erase(change.from);
-  if (!change.to.empty()) names[change.to] = change.node;
+  if (!change.to.empty()) names[change.to] = change.content;
 }
 
 void MemoryFileSystem::Record(Change change) {
@@ -165,7 +133,7 @@ void MemoryFileSystem::Record(Change change) {
 
 absl::StatusOr<std::unique_ptr<File>> MemoryFileSystem::Open(const std::string& path,
                                                              OpenMode mode) {
-  if (absl::Status status = Allow(Operation::kOpen, path); !status.ok()) return status;
+  if (absl::Status status = Before({Operation::kOpen, path}); !status.ok()) return status;
   auto it = names_.find(path);
   if (it != names_.end() && mode == OpenMode::kMustNotExist) {
     return absl::AlreadyExistsError(path + ": exists");
@@ -174,8 +142,11 @@ absl::StatusOr<std::unique_ptr<File>> MemoryFileSystem::Open(const std::string& 
     if (mode == OpenMode::kMustExist || !directories_.contains(DirectoryOf(path))) {
       return absl::NotFoundError(path + ": no such file or directory");
     }
-    Record({{}, path, std::make_shared<Node>()});
+    const Access access{Operation::kCreate, path};
+    if (absl::Status status = Before(access); !status.ok()) return status;
+    Record({{}, path, std::make_shared<MemoryFileContent>()});
     it = names_.find(path);
+    After(access);
   }
   return std::make_unique<MemoryFile>(this, path, it->second);
 }
@@ -190,48 +161,59 @@ absl::StatusOr<std::vector<std::string>> MemoryFileSystem::List(const std::strin
       found.push_back(path.substr(path.rfind('/') + 1));
     }
   };
-  for (const auto& [path, node] : names_) add(path);
+  for (const auto& [path, content] : names_) add(path);
   for (const std::string& path : directories_) add(path);
   std::sort(found.begin(), found.end());
   return found;
 }
 
 absl::Status MemoryFileSystem::CreateDirectory(const std::string& directory) {
+  const Access access{Operation::kCreateDirectory, directory};
+  if (absl::Status status = Before(access); !status.ok()) return status;
   for (std::string path = directory; directories_.insert(path).second; path = DirectoryOf(path)) {
     if (names_.contains(path)) return absl::AlreadyExistsError(path + ": is a file");
   }
+  After(access);
   return absl::OkStatus();
 }
 
 absl::Status MemoryFileSystem::SyncDirectory(const std::string& directory) {
-  if (absl::Status status = Allow(Operation::kSyncDirectory, directory); !status.ok()) {
-    return status;
-  }
+  const Access access{Operation::kSyncDirectory, directory};
+  if (absl::Status status = Before(access); !status.ok()) return status;
   if (!directories_.contains(directory)) {
     return absl::NotFoundError(directory + ": no such directory");
   }
-  for (const Change& change : changes_[directory]) ApplyChange(durable_names_, change);
-  changes_.erase(directory);
+  if (!frozen()) {
+    for (const Change& change : changes_[directory]) ApplyChange(durable_names_, change);
+    changes_.erase(directory);
+  }
+  After(access);
   return absl::OkStatus();
 }
 
 absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string& to) {
-  if (absl::Status status = Allow(Operation::kRename, from); !status.ok()) return status;
+  const Access access{Operation::kRename, from, 0, {}, to};
+  if (absl::Status status = Before(access); !status.ok()) return status;
   const auto it = names_.find(from);
   if (it == names_.end()) return absl::NotFoundError(from + ": no such file");
   CHECK_MSG(DirectoryOf(from) == DirectoryOf(to), "renames stay within a directory");
   Record({from, to, it->second});
+  After(access);
   return absl::OkStatus();
 }
 
 absl::Status MemoryFileSystem::Remove(const std::string& path) {
-  if (absl::Status status = Allow(Operation::kRemove, path); !status.ok()) return status;
+  const Access access{Operation::kRemove, path};
+  if (absl::Status status = Before(access); !status.ok()) return status;
   if (!names_.contains(path)) return absl::NotFoundError(path + ": no such file");
   Record({path, {}, nullptr});
+  After(access);
   return absl::OkStatus();
 }
 
 absl::Status MemoryFileSystem::RemoveTree(const std::string& directory) {
+  const Access access{Operation::kRemoveTree, directory};
+  if (absl::Status status = Before(access); !status.ok()) return status;
   const auto inside = [&](const std::string& path) {
     return path == directory || path.starts_with(directory + "/");
   };
@@ -239,6 +221,7 @@ absl::Status MemoryFileSystem::RemoveTree(const std::string& directory) {
   std::erase_if(durable_names_, [&](const auto& name) { return inside(name.first); });
   std::erase_if(changes_, [&](const auto& change) { return inside(change.first); });
   std::erase_if(directories_, inside);
+  After(access);
   return absl::OkStatus();
 }
 
@@ -258,16 +241,29 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> MemoryFileSystem::Lock(
 }
 
 void MemoryFileSystem::RunInBackground(Work work, Executor* lane, File::SyncDone done) {
-  Task task = [work = std::move(work), done = std::move(done), process = process_]() mutable {
-    if (!*process) return;
-    absl::Status status = work();
-    work = nullptr;
-    if (*process) done(std::move(status));  // a fault may have ended it meanwhile
-  };
-  if (hold_background_) {
-    held_background_.push_back({lane, std::move(task)});
+  StartWork(lane,
+            [this, work = std::move(work), done = std::move(done), process = process_]() mutable {
+              if (!*process || frozen()) return;
+              absl::Status status = work();
+              work = nullptr;
+              if (*process && !frozen())
+                done(std::move(status));  // a fault may have ended it meanwhile
+            });
+}
+
+void MemoryFileSystem::StartSync(Executor* lane, Task sync) {
+  if (hold_syncs_) {
+    held_syncs_.push_back({lane, std::move(sync)});
   } else {
-    lane->Post(std::move(task));
+    lane->Post(std::move(sync));
+  }
+}
+
+void MemoryFileSystem::StartWork(Executor* lane, Task work) {
+  if (hold_background_) {
+    held_background_.push_back({lane, std::move(work)});
+  } else {
+    lane->Post(std::move(work));
   }
 }
 
@@ -293,6 +289,47 @@ void MemoryFileSystem::ForgetProcess() {
   locks_.clear();
   held_syncs_.clear();
   held_background_.clear();
+  if (frozen()) Thaw();
+  ProcessEnded();
+}
+
+void MemoryFileSystem::Freeze() {
+  if (frozen()) return;
+  frozen_ =
+      std::make_unique<Frozen>(Frozen{directories_, names_, durable_names_, changes_, writes_});
+}
+
+void MemoryFileSystem::Thaw() {
+  directories_ = std::move(frozen_->directories);
+  names_ = std::move(frozen_->names);
+  durable_names_ = std::move(frozen_->durable_names);
+  changes_ = std::move(frozen_->changes);
+  for (const Names* names : {&names_, &durable_names_}) {
+    for (const auto& [path, content] : *names) content->TakeBackAfter(frozen_->last_write);
+  }
+  frozen_ = nullptr;
+}
+
+std::unique_ptr<MemoryFileSystem> MemoryFileSystem::Copy() const {
+  CHECK(!frozen());
+  auto copy = std::make_unique<MemoryFileSystem>();
+  // One copy of each file, whatever its names.
+  std::map<const MemoryFileContent*, std::shared_ptr<MemoryFileContent>> copies{{nullptr, nullptr}};
+  const auto copy_of = [&](const std::shared_ptr<MemoryFileContent>& content) {
+    std::shared_ptr<MemoryFileContent>& made = copies[content.get()];
+    if (made == nullptr && content != nullptr) made = std::make_shared<MemoryFileContent>(*content);
+    return made;
+  };
+  for (const auto& [path, content] : names_) copy->names_[path] = copy_of(content);
+  for (const auto& [path, content] : durable_names_) copy->durable_names_[path] = copy_of(content);
+  for (const auto& [directory, changes] : changes_) {
+    for (const Change& change : changes) {
+      copy->changes_[directory].push_back({change.from, change.to, copy_of(change.content)});
+    }
+  }
+  copy->directories_ = directories_;
+  copy->writes_ = writes_;
+  return copy;
 }
 
 void MemoryFileSystem::KillProcess() { ForgetProcess(); }
@@ -318,23 +355,19 @@ void MemoryFileSystem::CrashAndLose() {
   ForgetProcess();
   changes_.clear();
   names_ = durable_names_;
-  for (const auto& [path, node] : names_) node->Settle();
+  for (const auto& [path, content] : names_) content->KeepNothing();
 }
 
 void MemoryFileSystem::CrashAndKeepBytes(uint64_t bytes) {
   ForgetProcess();
   KeepChanges(nullptr);
-  std::map<uint64_t, std::pair<Node*, const Node::Write*>> in_order;
-  for (const auto& [path, node] : names_) {
-    for (const Node::Write& write : node->unsynced) in_order[write.number] = {node.get(), &write};
+  std::map<uint64_t, uint64_t> sizes;  // of the writes, in their order
+  for (const auto& [path, content] : names_) sizes.merge(content->unsynced_sizes());
+  for (auto& [number, size] : sizes) {
+    size = std::min(size, bytes);
+    bytes -= size;
   }
-  for (const auto& [number, place] : in_order) {
-    Node::Write kept = *place.second;
-    kept.bytes.resize(std::min<uint64_t>(kept.bytes.size(), bytes));
-    bytes -= kept.bytes.size();
-    if (kept.truncate || !kept.bytes.empty()) Node::Apply(place.first->durable, kept);
-  }
-  for (const auto& [path, node] : names_) node->Settle();
+  for (const auto& [path, content] : names_) content->KeepFirst(sizes);
 }
 
 void MemoryFileSystem::CrashAndKeepSome(Random& random) {
@@ -342,44 +375,36 @@ void MemoryFileSystem::CrashAndKeepSome(Random& random) {
   KeepChanges(&random);
   // Some disks keep nearly all, some nearly nothing.
   const uint64_t lost_of_16 = random.Below(17);
-  for (const auto& [path, node] : names_) {
-    for (const Node::Write& write : node->unsynced) {
-      for (uint64_t at = write.offset; at < write.offset + write.bytes.size();) {
-        const uint64_t sector_end = (at / kSectorBytes + 1) * kSectorBytes;
-        const uint64_t end = std::min<uint64_t>(sector_end, write.offset + write.bytes.size());
-        if (random.Below(16) >= lost_of_16) {
-          Overlay(node->durable, at,
-                  std::string_view(write.bytes).substr(at - write.offset, end - at));
-        }
-        at = end;
-      }
-      if (write.truncate && random.OneIn(2)) Node::Apply(node->durable, write);
-    }
-    node->Settle();
-  }
+  for (const auto& [path, content] : names_) content->KeepSome(random, lost_of_16);
+}
+
+const std::shared_ptr<MemoryFileContent>& MemoryFileSystem::Find(const std::string& path) const {
+  const auto it = names_.find(path);
+  CHECK_MSG(it != names_.end(), path);
+  return it->second;
 }
 
 std::string MemoryFileSystem::Contents(const std::string& path) const {
-  const auto it = names_.find(path);
-  CHECK_MSG(it != names_.end(), path);
-  return it->second->content;
+  return Find(path)->bytes();
 }
 
 uint64_t MemoryFileSystem::unsynced_bytes() const {
   uint64_t bytes = 0;
-  for (const auto& [path, node] : names_) {
-    for (const Node::Write& write : node->unsynced) bytes += write.bytes.size();
+  for (const auto& [path, content] : names_) {
+    for (const auto& [number, size] : content->unsynced_sizes()) bytes += size;
   }
   return bytes;
 }
 
 void MemoryFileSystem::FlipBits(const std::string& path, uint64_t offset, uint8_t mask) {
-  const auto it = names_.find(path);
-  CHECK_MSG(it != names_.end() && it->second->unsynced.empty(), path);
-  for (std::string* content : {&it->second->content, &it->second->durable}) {
-    CHECK(offset < content->size());
-    (*content)[offset] = static_cast<char>((*content)[offset] ^ mask);
-  }
+  const char flipped = static_cast<char>(Find(path)->bytes().at(offset) ^ mask);
+  Damage(path, offset, {&flipped, 1});
 }
+
+void MemoryFileSystem::Damage(const std::string& path, uint64_t offset, std::string_view bytes) {
+  Find(path)->Damage(offset, bytes);
+}
+
+bool MemoryFileSystem::IsSynced(const std::string& path) const { return Find(path)->synced(); }
 
 }  // namespace conclave

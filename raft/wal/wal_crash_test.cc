@@ -3,18 +3,18 @@
 // prefix of what was asked for.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "raft/base/random.h"
-#include "raft/wal/wal_world.h"
+#include "raft/wal/wal_workload.h"
 
 namespace conclave::raft {
 namespace {
 
 class CrashRun {
  public:
-  explicit CrashRun(uint64_t seed) : random_(seed), world_(random_.OneIn(4) ? 8192 : 1024) {
-    states_.emplace_back();
+  explicit CrashRun(uint64_t seed)
+      : random_(seed), world_(random_.OneIn(4) ? 8192 : 1024), workload_(&world_, &random_) {
     world_.Start();
   }
 
@@ -31,7 +31,7 @@ class CrashRun {
     PlanCrash();
     world_.fs.HoldSyncs(random_.OneIn(2));
     world_.fs.HoldBackground(random_.OneIn(4));
-    for (uint64_t steps = random_.Below(60); steps > 0 && !crashed_; --steps) Step();
+    for (uint64_t steps = random_.Below(60); steps > 0 && !crashed_; --steps) workload_.Step();
   }
 
   // Sometimes the power fails in the middle of things, at some operation of the file system.
@@ -47,65 +47,6 @@ class CrashRun {
       }
       return absl::UnavailableError("the power has failed");
     });
-  }
-
-  void Step() {
-    switch (random_.Below(8)) {
-      case 0:
-        return AppendHardState();
-      case 1:
-        return Release();
-      case 2:
-        world_.fs.ReleaseBackground();
-        return world_.lane->RunPosted();
-      case 3:
-        world_.fs.ReleaseSync();
-        return world_.lane->RunPosted();
-      default:
-        return AppendEntries();
-    }
-  }
-
-  void Append(const AppendTask& task) {
-    states_.push_back(states_.back());
-    states_.back().Append(task);
-    world_.wal->Append(task, [this, number = states_.size() - 1] { Acknowledge(number); });
-  }
-
-  void AppendHardState() {
-    term_ += random_.Below(2);
-    Append(TaskOf(HardState{Term(term_), NodeId(random_.Below(3))}));
-  }
-
-  void AppendEntries() {
-    const Model& now = states_.back();
-    uint64_t first = now.last_index().value() + 1;
-    // A new leader may replace what is not committed: never what is released.
-    if (random_.OneIn(6)) {
-      ++term_;
-      first = random_.Between(now.snapshot_index.value() + 1, first);
-    }
-    const std::string payload(random_.Below(random_.OneIn(10) ? 1500 : 100), 'p');
-    AppendTask task = TaskOf(Entries(first, first + random_.Below(4), term_, payload));
-    if (random_.OneIn(3)) task.hard_state = HardState{Term(term_), kNoNode};
-    Append(task);
-  }
-
-  void Release() {
-    // Only what is acknowledged is ever applied, and so released.
-    const Model& known = states_[acknowledged_];
-    const uint64_t low = states_.back().snapshot_index.value();
-    const uint64_t high = std::min(known.last_index(), states_.back().last_index()).value();
-    if (high <= low) return;
-    const LogStart start{LogIndex(random_.Between(low, high)), Term(term_), ThreeVoters()};
-    states_.push_back(states_.back());
-    states_.back().Release(start);
-    world_.wal->Release(start.index, start.term, start.configuration);
-  }
-
-  void Acknowledge(size_t number) {
-    EXPECT_GT(number, acknowledged_) << "in order";
-    acknowledged_ = number;
   }
 
   void LosePower() {
@@ -142,21 +83,13 @@ class CrashRun {
     } while (!status.ok());
     ASSERT_TRUE(world_.Open().ok());
     const Model recovered = ModelOf(world_.contents);
-    const auto is_recovered = [&](const Model& state) { return state == recovered; };
-    const auto from = states_.begin() + static_cast<ptrdiff_t>(acknowledged_);
-    const auto found = std::find_if(from, states_.end(), is_recovered);
-    ASSERT_NE(found, states_.end())
-        << acknowledged_ << " of " << states_.size() - 1 << " acknowledged, "
-        << recovered.entries.size() << " entries found after " << recovered.snapshot_index;
-    states_ = {recovered};
-    acknowledged_ = 0;
+    ASSERT_TRUE(workload_.Explains(recovered));
+    workload_.GoOnFrom(recovered);
   }
 
   Random random_;
   WalWorld world_;
-  std::vector<Model> states_;  // after each task, from what the last recovery found
-  size_t acknowledged_ = 0;    // the last of them known to be durable
-  uint64_t term_ = 1;
+  WalWorkload workload_;
   bool crashed_ = false;
 };
 

@@ -1,6 +1,6 @@
 // A FileSystem that several threads may share, around one that belongs to a single thread: lets
-// tests run LevelDB, which works in the background, on the memory file system and its crashes. Test
-// code.
+// LevelDB, which works in the background, run on the memory file system and its crashes. For tests
+// and the simulator.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 #include "raft/base/check.h"
 #include "raft/base/file_system.h"
 
-namespace conclave::kv {
+namespace conclave {
 
 class LockedFileSystem : public FileSystem {
  public:
@@ -97,4 +97,4 @@ class LockedFileSystem : public FileSystem {
   std::mutex mutex_;
 };
 
-}  // namespace conclave::kv
+}  // namespace conclave

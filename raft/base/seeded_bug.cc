@@ -1,0 +1,186 @@
+#include "raft/base/seeded_bug.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace conclave {
+namespace {
+
+using enum SeededBug;
+
+struct Story {
+  SeededBug bug = kNone;
+  std::string_view description;
+  std::string_view checker;
+};
+
+constexpr Story kStories[] = {
+    // ---- Elections. ----
+    {kVoteBeforeSync, "a vote leaves before it is on stable storage", "raft: left before durable"},
+    {kCampaignBeforeSync, "a candidate asks for votes before its vote for itself is durable",
+     "raft: left before durable"},
+    {kVoteWrittenApart, "a new term is written first, the vote only with the next write",
+     "raft: one vote per term"},
+    {kVoteClearedOnStepDown, "whoever steps down forgets its vote though the term goes on",
+     "raft: one vote per term"},
+    {kVoteForStaleLog, "a vote goes to a candidate whose log is behind",
+     "raft: leader completeness"},
+    {kNoPreVoteLease, "members that hear a leader vote for whoever asks",
+     "liveness: steady leader"},
+    {kNoCheckQuorum, "a leader that hears from nobody goes on to lead",
+     "liveness: progress of a healed core"},
+    {kTransferToLaggard, "leadership is handed to a member before it holds the whole log",
+     "raft: core"},
+    // ---- Replication. ----
+    {kOldTermCommitted, "entries of earlier terms are committed by counting them",
+     "raft: commit without quorum"},
+    {kMatchingSuffixTruncated, "an old request truncates what a newer one has brought",
+     "raft: leader completeness"},
+    {kConflictKept, "an entry that conflicts with the leader's is kept", "raft: log matching"},
+    {kCommitNotClamped, "the commit index runs past the last entry known to match",
+     "raft: state machine safety"},
+    {kHeartbeatCommitNotClamped, "a heartbeat commits what is not known to match",
+     "raft: state machine safety"},
+    {kAckBeforeSync, "entries are acknowledged before they are on stable storage",
+     "raft: left before durable"},
+    {kAckedBeyondRequest, "entries are acknowledged that the request did not vouch for",
+     "raft: log matching"},
+    {kDurableKeptOnTruncation, "the durable index stays when the entries under it go",
+     "raft: core"},
+    {kDurableBehindRewrite, "an older write makes entries durable that a later one replaces",
+     "raft: core"},
+    {kLeaderCountsUnsynced, "the leader counts itself before its own write is durable",
+     "raft: commit without quorum"},
+    {kMatchOnSend, "the leader takes what it has sent for what the peer holds",
+     "raft: commit without quorum"},
+    {kLearnerCounted, "learners count for commits and rounds", "raft: commit without quorum"},
+    {kLostAppendNotResent, "a request that was lost is not sent again",
+     "liveness: members converge"},
+    {kApplyBeforeDurable, "entries are applied before they are durable here", "raft: core"},
+    {kCompactionTermLost, "the term of the last forgotten entry is not kept",
+     "liveness: members converge"},
+    {kProposalTakenInLaterTerm, "a leader takes proposals passed on in an earlier term",
+     "revision oracle: applied once"},
+    // ---- Linearizable reads. ----
+    {kReadWithoutRound, "a leader answers reads without a quorum round", "linearizability"},
+    {kStaleEchoCounted, "an answer to an earlier message counts for the round under way",
+     "linearizability"},
+    {kReadJoinsRoundUnderWay, "a read gets the index of a round that began before it",
+     "linearizability"},
+    {kReadBeforeOwnTermCommit, "a new leader reads before it has committed in its own term",
+     "raft: core"},
+    {kLeaseReadUnbounded, "a leader that heard a quorum lately by its own clock asks nobody",
+     "linearizability"},
+    {kReadIdReused, "read ids begin anew with every run of a member", "linearizability"},
+    {kReadBeforeApplied, "a read is answered before its index is applied", "linearizability"},
+    // ---- Disks. ----
+    {kHardStateNotSynced, "a hard state without entries does not wait for its sync",
+     "raft: left before durable"},
+    {kAckedBySyncUnderWay, "a write is called durable by the sync that was under way before it",
+     "raft: left before durable"},
+    {kSegmentNameNotSynced, "the directory is not synced after a segment gets its name",
+     "durability"},
+    {kDamageTakenForTornTail, "damage in the middle of the log is cut off like a torn tail",
+     "durability"},
+    {kRecycledRecordsTaken, "records of a recycled segment's earlier life count",
+     "durability: the log opens and holds what was written"},
+    {kEngineNamesNotSynced, "the engine's tables and manifests lose their names in a crash",
+     "durability: the engine opens"},
+    {kLogReleasedBeforeFlush, "the log is let go before the engine has flushed",
+     "durability: the log covers what the engine lacks"},
+    {kAppliedIndexApart, "the applied index is written a drain later than the data", "state hash"},
+    // ---- Proposals and apply. ----
+    {kProposalRetriedUnknown, "a proposal whose outcome is unknown is made again",
+     "revision oracle: applied once"},
+    {kRequestIdReused, "request ids begin anew with every run of a member", "linearizability"},
+    {kLateRefusalTrusted, "a refusal of an earlier attempt counts for the present one",
+     "revision oracle: applied once"},
+    {kCompareAtPropose, "compares are evaluated when proposed, not when applied",
+     "linearizability"},
+    {kLocalTimeInApply, "whether a lease exists depends on the member's own clock", "state hash"},
+    {kRevisionReused, "a restarted member gives its last revision out again", "state hash"},
+    {kCompactionOneTooMany, "compaction takes what the revision after the compacted one replaced",
+     "revision oracle: reads of the past"},
+    {kDeleteAtCompactionDropped, "compaction takes a delete of the compacted revision itself",
+     "watch rules: complete"},
+    // ---- Leases and locks. ----
+    {kDeposedLeaderRevokes, "a deposed leader goes on to revoke leases",
+     "lease rules: no early expiry"},
+    {kLeaseClocksNotRestarted, "a leader goes on with the lease clocks of its last term",
+     "lease rules: no early expiry"},
+    {kExpiringLeaseRenewed, "a lease is renewed while its revoke is on the way",
+     "lease rules: no early expiry"},
+    {kKeepAliveWithoutRound, "a leader renews leases without asking whether it still leads",
+     "lease rules: no early expiry"},
+    {kRevokeMissesDrain, "a revoke misses keys that were attached in the same drain", "state hash"},
+    {kLockNotRechecked,
+     "a lock's holder goes on without checking that its lease lives (a client's)",
+     "lock rules: fencing"},
+    // ---- Watches. ----
+    {kEventDuplicatedOnSync, "the events with which a watcher catches up come twice",
+     "watch rules: unique"},
+    {kEventLostOnSync, "a watcher one revision behind counts as synced", "watch rules: complete"},
+    {kProgressAheadOfEvents, "progress is reported to a watcher that has not caught up",
+     "watch rules: bookmarkable progress"},
+    {kFilterIgnoredOnCatchUp, "filters do not hold while a watcher catches up",
+     "watch rules: filters"},
+    {kPrevKvMissingOnCatchUp, "events carry no previous record while a watcher catches up",
+     "watch rules: prev_kv"},
+    {kCompactedWatcherSkips, "a watcher overtaken by compaction goes on behind the gap",
+     "watch rules: complete"},
+    {kRevisionCutOnCatchUp, "a batch of catch-up ends in the middle of a revision",
+     "watch rules: atomic per revision"},
+};
+
+#define CONCLAVE_NAME(name, number) std::string_view(#name),
+constexpr std::string_view kEnumerators[] = {CONCLAVE_SEEDED_BUGS(CONCLAVE_NAME)};
+#undef CONCLAVE_NAME
+#define CONCLAVE_BUG(name, number) name,
+constexpr SeededBug kBugs[] = {CONCLAVE_SEEDED_BUGS(CONCLAVE_BUG)};
+#undef CONCLAVE_BUG
+
+constexpr size_t kBugCount = std::size(kBugs);
+static_assert(std::equal(std::begin(kStories), std::end(kStories), std::begin(kBugs),
+                         std::end(kBugs),
+                         [](const Story& story, SeededBug bug) { return story.bug == bug; }),
+              "one story for each bug, in the order of the list");
+
+// "kVoteBeforeSync" is vote-before-sync.
+std::string KebabCase(std::string_view enumerator) {
+  std::string name;
+  for (const char c : enumerator.substr(1)) {
+    const bool capital = c >= 'A' && c <= 'Z';
+    if (capital && !name.empty()) name += '-';
+    name += capital ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return name;
+}
+
+}  // namespace
+
+std::span<const SeededBugEntry> SeededBugs() {
+  static const auto names = [] {
+    std::array<std::string, kBugCount> all;
+    std::transform(std::begin(kEnumerators), std::end(kEnumerators), all.begin(), KebabCase);
+    return all;
+  }();
+  static const auto entries = [] {
+    std::array<SeededBugEntry, kBugCount> all;
+    for (size_t i = 0; i < kBugCount; ++i) {
+      all[i] = {kStories[i].bug, names[i], kStories[i].description, kStories[i].checker};
+    }
+    return all;
+  }();
+  return entries;
+}
+
+std::optional<SeededBug> FindSeededBug(std::string_view name_or_number) {
+  for (const SeededBugEntry& entry : SeededBugs()) {
+    const bool named = name_or_number == entry.name;
+    if (named || name_or_number == std::to_string(static_cast<int>(entry.bug))) return entry.bug;
+  }
+  return std::nullopt;
+}
+
+}  // namespace conclave
