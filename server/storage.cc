@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kvstore/engine/leveldb_engine.h"
+#include "server/stages/recovery.h"
 
 namespace conclave::server {
 
@@ -25,7 +26,7 @@ std::vector<etcdserverpb::Member> InitialMembers(const Identity& identity) {
   return members;
 }
 
-absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage) {
+absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage, raft::WalContents& found) {
   const Identity& identity = storage.data_dir->identity();
   const raft::WalOptions options{.directory = storage.data_dir->wal(),
                                  .cluster_id = identity.cluster_id,
@@ -37,17 +38,11 @@ absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage) {
   }
   absl::StatusOr<raft::Wal::Opened> opened = raft::Wal::Open(fs, options, lane);
   if (!opened.ok()) return opened.status();
-  raft::WalContents& found = opened->contents;
-  if (found.torn_tail) {
+  if (opened->contents.torn_tail) {
     storage.notes.push_back("the log ended in an unfinished write, which was cut off");
   }
   storage.wal = std::move(opened->wal);
-  storage.recovered = {.hard_state = found.hard_state,
-                       .snapshot_index = found.snapshot_index,
-                       .snapshot_term = found.snapshot_term,
-                       .configuration = std::move(found.configuration),
-                       .entries = std::move(found.entries),
-                       .applied = {}};
+  found = std::move(opened->contents);
   return absl::OkStatus();
 }
 
@@ -56,19 +51,6 @@ absl::Status OpenEngine(FileSystem& fs, Storage& storage) {
   if (!engine.ok()) return engine.status();
   storage.engine = *std::move(engine);
   return absl::OkStatus();
-}
-
-// The log must reach from where the state machine stands: a gap would mean that acknowledged writes
-// are gone.
-absl::Status CheckNoGap(const Storage& storage) {
-  const raft::RecoveredState& log = storage.recovered;
-  const uint64_t last = log.snapshot_index.value() + log.entries.size();
-  const uint64_t applied = log.applied.value();
-  if (applied >= log.snapshot_index.value() && applied <= last) return absl::OkStatus();
-  return absl::DataLossError("the log holds entries " +
-                             std::to_string(log.snapshot_index.value() + 1) + " to " +
-                             std::to_string(last) + ", but the state machine stands at " +
-                             std::to_string(applied) + ": part of this member's data is missing");
 }
 
 }  // namespace
@@ -80,7 +62,8 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, 
   if (!data_dir.ok()) return data_dir.status();
   storage.data_dir = *std::move(data_dir);
   storage.notes = storage.data_dir->warnings();
-  if (absl::Status status = OpenLog(fs, lane, storage); !status.ok()) return status;
+  raft::WalContents found;
+  if (absl::Status status = OpenLog(fs, lane, storage, found); !status.ok()) return status;
   if (absl::Status status = OpenEngine(fs, storage); !status.ok()) return status;
 
   kv::StoreOptions options;
@@ -96,8 +79,9 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, 
       kv::Store::Open(storage.engine.get(), options, InitialMembers(storage.data_dir->identity()));
   if (!store.ok()) return store.status();
   storage.store = *std::move(store);
-  storage.recovered.applied = raft::LogIndex(storage.store->applied_index());
-  if (absl::Status status = CheckNoGap(storage); !status.ok()) return status;
+  auto recovered = Recover(std::move(found), *storage.store);
+  if (!recovered.ok()) return recovered.status();
+  storage.recovered = *std::move(recovered);
   return storage;
 }
 

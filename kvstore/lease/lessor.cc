@@ -5,6 +5,8 @@
 
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
@@ -108,6 +110,13 @@ void Lessor::Detach(int64_t id, std::string_view key, WriteBatch& batch) {
 
 // ---- Reads. ----
 
+bool Lessor::Exists(int64_t id) const {
+  const auto found = leases_.find(id);
+  if (found == leases_.end()) return false;
+  // A lease that this member's clock has ended is due again only later.
+  return !SEEDED_BUG(kLocalTimeInApply) || found->second.due == found->second.expiry;
+}
+
 std::vector<std::string> Lessor::Keys(int64_t id) const {
   std::vector<std::string> keys;
   const std::string prefix = IdKey(kAttachmentPrefix, id);
@@ -168,13 +177,16 @@ void Lessor::Promote(Instant now, Duration extend) {
     if (i >= kExpiriesPerSecondMax) {
       expiry = std::max(expiry, Later(expiries[i - kExpiriesPerSecondMax].first, Seconds(1)));
     }
-    SetExpiry(id, leases_.at(id), expiry);
+    Lease& lease = leases_.at(id);
+    if (SEEDED_BUG(kLeaseClocksNotRestarted) && lease.expiry != kNever) continue;
+    SetExpiry(id, lease, expiry);
   }
 }
 
 void Lessor::Demote() {
   promoted_ = false;
   not_started_.clear();
+  if (SEEDED_BUG(kLeaseClocksNotRestarted)) return;
   by_due_.clear();
   for (auto& [id, lease] : leases_) {
     lease.expiry = kNever;
@@ -185,7 +197,8 @@ void Lessor::Demote() {
 absl::StatusOr<int64_t> Lessor::Renew(int64_t id, Instant now) {
   if (!promoted_) return ErrNotPrimaryLessor();
   const auto found = leases_.find(id);
-  if (found == leases_.end() || Expiring(id, now)) return ErrLeaseNotFound();
+  const bool expiring = Expiring(id, now) && !SEEDED_BUG(kExpiringLeaseRenewed);
+  if (found == leases_.end() || expiring) return ErrLeaseNotFound();
   Lease& lease = found->second;
   SetExpiry(id, lease, Later(now, Seconds(lease.ttl_seconds)));
   return lease.ttl_seconds;
@@ -199,14 +212,22 @@ std::optional<int64_t> Lessor::Remaining(int64_t id, Instant now) const {
   return std::chrono::duration_cast<std::chrono::seconds>(lease.expiry - now).count();
 }
 
-std::vector<int64_t> Lessor::TakeExpired(Instant now, size_t limit, Duration retry) {
+std::vector<int64_t> Lessor::TakeExpired(Instant now, size_t limit) {
   std::vector<int64_t> expired;
   while (expired.size() < limit && !by_due_.empty() && by_due_.begin()->first <= now) {
     const int64_t id = by_due_.begin()->second;
     expired.push_back(id);
-    SetDue(id, leases_.at(id), Later(now, std::max(retry, Duration(1))));
+    if (leases_.at(id).due != leases_.at(id).expiry) SIM_REACHED("lease.revoke_tried_again");
+    SetDue(id, leases_.at(id), kNever);
   }
   return expired;
+}
+
+void Lessor::RetryAt(int64_t id, Instant at) {
+  const auto found = leases_.find(id);
+  if (found == leases_.end()) return;
+  const bool handed_out = found->second.due != found->second.expiry;
+  if (handed_out) SetDue(id, found->second, at);
 }
 
 bool Lessor::Expiring(int64_t id, Instant now) const {

@@ -44,7 +44,7 @@ class Lessor {
 
   // ---- Reads. ----
 
-  bool Exists(int64_t id) const { return leases_.contains(id); }
+  bool Exists(int64_t id) const;
   // Keys attached to the lease, ascending. Sees only what the engine holds: commit pending batches
   // first.
   std::vector<std::string> Keys(int64_t id) const;
@@ -68,9 +68,12 @@ class Lessor {
   // unknown or not promoted.
   std::optional<int64_t> Remaining(int64_t id, Instant now) const;
   // Up to `limit` leases whose time has run out, the longest due first. One that was handed out
-  // comes again only after `retry` has passed without its revoke being applied, or when it runs out
-  // after another Promote.
-  std::vector<int64_t> TakeExpired(Instant now, size_t limit, Duration retry);
+  // comes again only through RetryAt, or when it runs out after another Promote: its revoke may
+  // still be in the log, and a second one could end a new lease of the same id.
+  std::vector<int64_t> TakeExpired(Instant now, size_t limit);
+  // The revoke of a lease that was handed out certainly came to nothing: it comes again at `at`.
+  // Nothing if it was not handed out, or is gone.
+  void RetryAt(int64_t id, Instant at);
   // True if the lease has run out and waits for its revoke to be applied.
   bool Expiring(int64_t id, Instant now) const;
   // Newly granted leases start to run at the first call of this after they were applied (apply
@@ -83,8 +86,8 @@ class Lessor {
   struct Lease {
     int64_t ttl_seconds = 0;
     Instant expiry = kNever;  // kNever while not promoted or not yet started
-    // When TakeExpired has to look at it next, its place in by_due_: the expiry, or once handed out
-    // the time to do it again.
+    // When TakeExpired has to look at it next, its place in by_due_: the expiry; once handed out
+    // kNever, or the time to do it again.
     Instant due = kNever;
   };
   // kNever stops the lease's clock.
@@ -93,7 +96,7 @@ class Lessor {
 
   const Engine* const engine_;
   absl::flat_hash_map<int64_t, Lease> leases_;
-  std::set<std::pair<Instant, int64_t>> by_due_;  // exactly the leases whose clock runs
+  std::set<std::pair<Instant, int64_t>> by_due_;  // those that are due some time
   std::vector<int64_t> not_started_;              // granted since the last StartClocks
   bool promoted_ = false;
 };

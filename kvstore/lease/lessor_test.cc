@@ -20,7 +20,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr Instant At(int64_t seconds) { return Instant(Seconds(seconds)); }
-constexpr Duration kRetry = Seconds(7);
 constexpr size_t kAll = 1000000;
 
 class LessorTest : public testing::Test {
@@ -50,7 +49,7 @@ class LessorTest : public testing::Test {
     for (it->Seek(""); it->Valid(); it->Next()) ++keys;
     return keys;
   }
-  std::vector<int64_t> Expired(Instant now) { return lessor_->TakeExpired(now, kAll, kRetry); }
+  std::vector<int64_t> Expired(Instant now) { return lessor_->TakeExpired(now, kAll); }
 
   MemoryEngine engine_;
   WriteBatch batch_;
@@ -202,17 +201,32 @@ TEST_F(LessorTest, AnExpiredLeaseCannotBeRenewed) {
   EXPECT_TRUE(lessor_->Expiring(1, At(11)));
 }
 
-TEST_F(LessorTest, ALeaseHandedOutComesAgainOnlyAfterTheRetryTime) {
+TEST_F(LessorTest, ALeaseHandedOutComesAgainOnlyWhenToldTo) {
   lessor_->Promote(At(0), Duration(0));
   Grant(1, 10);
   Grant(2, 10);
   lessor_->StartClocks(At(0));
   EXPECT_THAT(Expired(At(10)), ElementsAre(1, 2));
+  EXPECT_EQ(lessor_->NextExpiry(), kNever);
   Revoke(1);
+  lessor_->RetryAt(1, At(17));
+  lessor_->RetryAt(2, At(17));
   EXPECT_EQ(lessor_->NextExpiry(), At(17));
   EXPECT_THAT(Expired(At(17) - Duration(1)), IsEmpty());
   EXPECT_THAT(Expired(At(17)), ElementsAre(2));
   EXPECT_EQ(lessor_->Remaining(2, At(17)), -7) << "the expiry itself does not move";
+}
+
+TEST_F(LessorTest, ALateRetryDoesNotTouchANewLeaseOfTheSameId) {
+  lessor_->Promote(At(0), Duration(0));
+  Grant(1, 10);
+  lessor_->StartClocks(At(0));
+  EXPECT_THAT(Expired(At(10)), ElementsAre(1));
+  Revoke(1);
+  Grant(1, 20);
+  lessor_->StartClocks(At(11));
+  lessor_->RetryAt(1, At(12));
+  EXPECT_EQ(lessor_->NextExpiry(), At(31));
 }
 
 TEST_F(LessorTest, TakeExpiredHonoursTheLimitLongestDueFirst) {
@@ -221,10 +235,10 @@ TEST_F(LessorTest, TakeExpiredHonoursTheLimitLongestDueFirst) {
   Grant(2, 10);
   Grant(3, 11);
   lessor_->StartClocks(At(0));
-  EXPECT_THAT(lessor_->TakeExpired(At(20), 2, kRetry), ElementsAre(2, 3));
-  EXPECT_THAT(lessor_->TakeExpired(At(20), 2, kRetry), ElementsAre(1));
-  EXPECT_THAT(lessor_->TakeExpired(At(20), 2, kRetry), IsEmpty());
-  EXPECT_THAT(lessor_->TakeExpired(At(40), 0, kRetry), IsEmpty());
+  EXPECT_THAT(lessor_->TakeExpired(At(20), 2), ElementsAre(2, 3));
+  EXPECT_THAT(lessor_->TakeExpired(At(20), 2), ElementsAre(1));
+  EXPECT_THAT(lessor_->TakeExpired(At(20), 2), IsEmpty());
+  EXPECT_THAT(lessor_->TakeExpired(At(40), 0), IsEmpty());
 }
 
 TEST_F(LessorTest, ListIsByRemainingTimeOnTheLeader) {
@@ -266,7 +280,7 @@ TEST_F(LessorTest, PromoteSpreadsPiledUpExpiriesTo750ASecond) {
   std::vector<Instant> expiries;
   for (Instant now = At(10); expiries.size() < kLeases; now = lessor_->NextExpiry()) {
     ASSERT_LT(now, At(3600));
-    const size_t expired = lessor_->TakeExpired(now, kAll, Seconds(100000)).size();
+    const size_t expired = lessor_->TakeExpired(now, kAll).size();
     expiries.insert(expiries.end(), expired, now);
   }
   for (size_t i = 750; i < expiries.size(); ++i) {
@@ -332,7 +346,7 @@ TEST_F(LessorTest, NeverExpiresBeforeTheTtlAndAlwaysAfterIt) {
         if (deadline <= now) due.push_back(lease);
       }
       ASSERT_EQ(lessor.NextExpiry(), earliest);
-      ASSERT_THAT(lessor.TakeExpired(now, kAll, kRetry), testing::UnorderedElementsAreArray(due));
+      ASSERT_THAT(lessor.TakeExpired(now, kAll), testing::UnorderedElementsAreArray(due));
       for (const int64_t lease : due) {
         ASSERT_TRUE(lessor.Revoke(lease, batch).ok());
         deadlines.erase(lease);

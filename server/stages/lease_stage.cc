@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "kvstore/errors.h"
 #include "kvstore/proto/rpc.pb.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -11,13 +14,15 @@ LeaseStage::LeaseStage(const LeaseStageOptions& options, Executor* lane, kv::Les
     : options_(options), lane_(lane), lessor_(lessor), proposer_(proposer) {}
 
 LeaseStage::~LeaseStage() {
+  *alive_ = false;
   if (timer_ != 0) lane_->CancelTimer(timer_);
 }
 
 void LeaseStage::OnRoleChange(const raft::RoleChange& change) {
   const bool same = leading_ && change.role == raft::RoleName::kLeader && change.term == term_;
   if (same) return;
-  lessor_->Demote();
+  if (lessor_->promoted()) SIM_REACHED("lease.demoted");
+  if (!SEEDED_BUG(kDeposedLeaderRevokes)) lessor_->Demote();
   leading_ = change.role == raft::RoleName::kLeader;
   term_ = change.term;
 }
@@ -25,7 +30,11 @@ void LeaseStage::OnRoleChange(const raft::RoleChange& change) {
 void LeaseStage::OnApplied(raft::Term term) {
   if (!leading_) return;
   if (!lessor_->promoted()) {
-    if (term != term_) return;
+    if (term != term_) {
+      SIM_REACHED("lease.promotion_waits_for_own_term");
+      return;
+    }
+    if (lessor_->size() > 0) SIM_REACHED("lease.promoted_with_leases");
     lessor_->Promote(lane_->Now(), options_.extend_on_promotion);
   }
   lessor_->StartClocks(lane_->Now());
@@ -49,17 +58,31 @@ void LeaseStage::Schedule() {
 
 void LeaseStage::Scan() {
   if (!lessor_->promoted()) return;
-  const auto expired =
-      lessor_->TakeExpired(lane_->Now(), options_.revokes_per_scan_max, options_.revoke_retry);
-  etcdserverpb::LeaseRevokeRequest request;
-  for (int64_t id : expired) {
-    request.set_id(id);
-    ++expired_total_;
-    // An error needs no answer: a lease that is still there comes back after revoke_retry.
-    proposer_->ProposeAsLeader(kv::CommandKind::kLeaseRevoke, request.SerializeAsString(), term_,
-                               [](kv::ApplyResult) {});
-  }
+  const auto expired = lessor_->TakeExpired(lane_->Now(), options_.revokes_per_scan_max);
+  for (int64_t id : expired) Revoke(id);
   Schedule();
+}
+
+void LeaseStage::Revoke(int64_t id) {
+  ++expired_total_;
+  SIM_REACHED("lease.expired");
+  etcdserverpb::LeaseRevokeRequest request;
+  request.set_id(id);
+  if (SEEDED_BUG(kDeposedLeaderRevokes)) {
+    proposer_->Propose(kv::CommandKind::kLeaseRevoke, request.SerializeAsString(),
+                       [](kv::ApplyResult) {});
+    return;
+  }
+  proposer_->ProposeAsLeader(kv::CommandKind::kLeaseRevoke, request.SerializeAsString(), term_,
+                             [this, alive = alive_, id](const kv::ApplyResult& result) {
+                               // What timed out is still in the log of this term, and will be
+                               // applied if any of it is.
+                               const bool certainly_not = result.status == kv::ErrNotLeader() ||
+                                                          result.status == kv::ErrTooManyRequests();
+                               if (!*alive || !certainly_not || !lessor_->promoted()) return;
+                               lessor_->RetryAt(id, lane_->Now() + options_.revoke_retry);
+                               Schedule();
+                             });
 }
 
 }  // namespace conclave::server

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "kvstore/lease/lessor.h"
 #include "raft/base/executor.h"
@@ -18,7 +19,7 @@ struct LeaseStageOptions {
   Duration extend_on_promotion = Seconds(1);
   size_t revokes_per_scan_max = 500;
   Duration scan_interval_min = Milliseconds(100);
-  Duration revoke_retry = Seconds(7);
+  Duration revoke_retry = Milliseconds(200);  // after raft refused to take a revoke
 };
 
 class LeaseStage {
@@ -37,6 +38,7 @@ class LeaseStage {
 
  private:
   void Scan();
+  void Revoke(int64_t id);
   void Schedule();
 
   const LeaseStageOptions options_;
@@ -48,6 +50,7 @@ class LeaseStage {
   TimerId timer_ = 0;
   Instant timer_at_ = kNever;
   uint64_t expired_total_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace conclave::server

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -86,9 +88,13 @@ std::vector<raft::Proposal> Proposer::TakeProposals(raft::Term term, bool leadin
 std::optional<raft::Proposal> Proposer::StartAttempt(uint64_t request_id, raft::Term term,
                                                      bool leading) {
   auto found = requests_.find(request_id);
-  if (found == requests_.end()) return std::nullopt;  // timed out meanwhile
+  if (found == requests_.end()) {  // timed out meanwhile
+    SIM_REACHED("stages.proposal.given_up_before_attempt");
+    return std::nullopt;
+  }
   Request& request = found->second;
   if (request.only_in_term && !(leading && *request.only_in_term == term)) {
+    SIM_REACHED("stages.proposal.no_longer_leader");
     Fail(request_id, kv::ErrNotLeader());
     return std::nullopt;
   }
@@ -103,10 +109,15 @@ void Proposer::OnFailed(const std::vector<raft::ProposalFailed>& failed) {
     auto found = requests_.find(id);
     if (found == requests_.end() || !found->second.in_flight) continue;
     Request& request = found->second;
-    if (AttemptId(id, request.attempt) != failure.id) continue;
+    if (AttemptId(id, request.attempt) != failure.id && !SEEDED_BUG(kLateRefusalTrusted)) {
+      SIM_REACHED("stages.proposal.late_refusal");
+      continue;
+    }
     if (failure.reason == raft::RejectReason::kTooMany) {
+      SIM_REACHED("stages.proposal.refused_too_many");
       Fail(id, kv::ErrTooManyRequests());
     } else {
+      SIM_REACHED("stages.proposal.requeued_after_refusal");
       Requeue(id, request);
     }
   }
@@ -119,10 +130,14 @@ void Proposer::Requeue(uint64_t request_id, Request& request) {
   }
   request.in_flight = false;
   ++request.attempt;
-  waiting_.push_back(request_id);
-  // Not woken here: what was refused now would be refused again at once. A role change or the timer
-  // tries again.
+  resting_.push_back(request_id);
   ArmTimer();
+}
+
+void Proposer::EndRest() {
+  waiting_.insert(waiting_.begin(), resting_.begin(), resting_.end());
+  resting_.clear();
+  if (!waiting_.empty() && leader_known_) wake_raft_();
 }
 
 void Proposer::OnRoleChange(const raft::RoleChange& change) {
@@ -130,7 +145,8 @@ void Proposer::OnRoleChange(const raft::RoleChange& change) {
   if (!leader_known_) {
     for (auto& [id, request] : requests_) request.leader_lost |= request.in_flight;
   }
-  if (leader_known_ && !waiting_.empty()) wake_raft_();
+  if (leader_known_ && SEEDED_BUG(kProposalRetriedUnknown)) RequeueBefore(change.term);
+  if (leader_known_) EndRest();
 }
 
 bool Proposer::Waits(const kv::CommandHeader& header) const {
@@ -157,13 +173,19 @@ void Proposer::Fail(uint64_t request_id, const absl::Status& status) {
 void Proposer::OnAppliedTerm(raft::Term term) {
   if (term <= applied_term_) return;
   applied_term_ = term;
+  RequeueBefore(term);
+}
+
+void Proposer::RequeueBefore(raft::Term term) {
   std::vector<uint64_t> lost;
   for (const auto& [id, request] : requests_) {
     if (request.in_flight && request.attempt_term < term) lost.push_back(id);
   }
   std::sort(lost.begin(), lost.end());  // in the order they came, whatever the table's order
   for (uint64_t id : lost) Requeue(id, requests_.at(id));
-  if (!lost.empty()) wake_raft_();
+  if (lost.empty()) return;
+  SIM_REACHED("stages.proposal.requeued_after_term");
+  EndRest();
 }
 
 void Proposer::ArmTimer() {
@@ -172,7 +194,7 @@ void Proposer::ArmTimer() {
   timer_ = lane_->RunAt(lane_->Now() + kPeriod, [this] {
     timer_ = 0;
     ExpireOld();
-    if (!waiting_.empty() && leader_known_) wake_raft_();
+    EndRest();
     if (!requests_.empty()) ArmTimer();
   });
 }
@@ -188,7 +210,11 @@ void Proposer::ExpireOld() {
 }
 
 absl::Status Proposer::TimeoutStatus(const Request& request) const {
-  if (!request.in_flight) return absl::DeadlineExceededError("context deadline exceeded");
+  if (!request.in_flight) {
+    SIM_REACHED("stages.proposal.timed_out_unproposed");
+    return absl::DeadlineExceededError("context deadline exceeded");
+  }
+  SIM_REACHED("stages.proposal.timed_out");
   if (request.leader_lost) return kv::ErrTimeoutDueToLeaderFail();
   return kv::ErrTimeout();
 }

@@ -82,7 +82,11 @@ class Proposer {
   uint64_t RequestIdOf(raft::ProposalId attempt) const;
   // Makes the request part of an attempt in `term`; nullopt if it is not to be proposed now.
   std::optional<raft::Proposal> StartAttempt(uint64_t request_id, raft::Term term, bool leading);
+  // Its attempt is void; it rests before the next one.
   void Requeue(uint64_t request_id, Request& request);
+  void EndRest();
+  // All attempts of earlier terms than `term`.
+  void RequeueBefore(raft::Term term);
   void Fail(uint64_t request_id, const absl::Status& status);
   void ExpireOld();
   void ArmTimer();
@@ -93,7 +97,10 @@ class Proposer {
   WakeRaft wake_raft_;
   uint64_t next_request_id_;
   absl::flat_hash_map<uint64_t, Request> requests_;
-  std::vector<uint64_t> waiting_;                       // to be proposed, in order
+  std::vector<uint64_t> waiting_;  // to be proposed, in order
+  // Refused: tried again when the leader changes or the timer runs, not with whatever happens next,
+  // for a refusal by a connection that is not there comes back at once.
+  std::vector<uint64_t> resting_;
   std::deque<std::pair<Instant, uint64_t>> deadlines_;  // in order: the timeout is one and the same
   size_t bytes_ = 0;
   bool leader_known_ = false;

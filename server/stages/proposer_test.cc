@@ -89,9 +89,25 @@ TEST_F(ProposerTest, RefusedAttemptIsTriedAgainUnderANewNumber) {
   Put("a");
   const auto first = Take(1, 1);
   proposer_.OnFailed({{first[0].id, RejectReason::kNoLeader}});
+  lane_.Advance(Milliseconds(20));
   const auto second = Take(1, 1);
   EXPECT_NE(first[0].id, second[0].id);
   EXPECT_EQ(first[0].payload, second[0].payload);
+}
+
+// A leader that is known but cannot be reached refuses at once; asking it again with every drain
+// would be a loop that never waits.
+TEST_F(ProposerTest, RefusedAttemptsRestBeforeTheyAreTriedAgain) {
+  SetLeader(kOther, 1);
+  Put("a");
+  Put("b");
+  const auto taken = Take(1, 2);
+  proposer_.OnFailed({{taken[0].id, RejectReason::kNoLeader}});
+  Take(1, 0);
+  proposer_.OnFailed({{taken[1].id, RejectReason::kNoLeader}});
+  Take(1, 0);
+  lane_.Advance(Milliseconds(20));
+  Take(1, 2);
 }
 
 TEST_F(ProposerTest, LateRefusalOfAVoidAttemptDoesNotRepeatThePresentOne) {

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -43,7 +45,13 @@ std::optional<raft::ReadId> ReadGate::TakeRead() {
 void ReadGate::OnReady(const std::vector<raft::ReadReady>& ready) {
   for (const raft::ReadReady& read : ready) {
     auto node = asked_.extract(read.read);
-    if (!node.empty()) ready_.emplace(read.index, std::move(node.mapped()));
+    if (node.empty()) {
+      SIM_REACHED("stages.read.late_index");
+      continue;
+    }
+    if (read.index > applied_) SIM_REACHED("stages.read.waits_for_apply");
+    const raft::LogIndex wait_for = SEEDED_BUG(kReadBeforeApplied) ? raft::LogIndex(0) : read.index;
+    ready_.emplace(wait_for, std::move(node.mapped()));
   }
   OnApplied(applied_);
 }
@@ -51,21 +59,25 @@ void ReadGate::OnReady(const std::vector<raft::ReadReady>& ready) {
 void ReadGate::OnFailed(const std::vector<raft::ReadFailed>& failed) {
   for (const raft::ReadFailed& read : failed) {
     auto node = asked_.extract(read.read);
-    if (!node.empty()) AskAgain(std::move(node.mapped()));
+    if (node.empty()) continue;
+    SIM_REACHED("stages.read.asked_again_after_refusal");
+    std::move(node.mapped().waiters.begin(), node.mapped().waiters.end(),
+              std::back_inserter(resting_));
+    ArmTimer();
   }
 }
 
-// The waiters join those not asked for yet. A refusal would be repeated at once, so the next role
-// change or the timer wakes.
-void ReadGate::AskAgain(Batch batch) {
-  waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.waiters.begin()),
-                  std::make_move_iterator(batch.waiters.end()));
-  ArmTimer();
+void ReadGate::EndRest() {
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(resting_.begin()),
+                  std::make_move_iterator(resting_.end()));
+  resting_.clear();
 }
 
 void ReadGate::OnRoleChange(const raft::RoleChange& change) {
   leader_known_ = change.leader != raft::kNoNode;
-  if (leader_known_ && !waiting_.empty()) wake_raft_();
+  if (!leader_known_) return;
+  EndRest();
+  if (!waiting_.empty()) wake_raft_();
 }
 
 void ReadGate::OnApplied(raft::LogIndex index) {
@@ -97,13 +109,17 @@ void ReadGate::Tick() {
       ++it;
       continue;
     }
-    AskAgain(std::move(it->second));
+    SIM_REACHED("stages.read.asked_again_after_silence");
+    std::move(it->second.waiters.begin(), it->second.waiters.end(), std::back_inserter(resting_));
     it = asked_.erase(it);
   }
+  EndRest();
   std::vector<Waiter> late;
   TakeLate(waiting_, now, late);
+  if (!late.empty()) SIM_REACHED("stages.read.timed_out_without_index");
   // A member that was cut off after it got its index may not apply that far for long.
   for (auto& [index, batch] : ready_) TakeLate(batch.waiters, now, late);
+  if (!late.empty()) SIM_REACHED("stages.read.timed_out");
   count_ -= late.size();
   for (Waiter& waiter : late) waiter.done(kv::ErrTimeout());
   if (!waiting_.empty() && leader_known_) wake_raft_();

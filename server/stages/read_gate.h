@@ -58,7 +58,7 @@ class ReadGate {
     std::vector<Waiter> waiters;
   };
 
-  void AskAgain(Batch batch);
+  void EndRest();
   void Tick();
   void ArmTimer();
 
@@ -66,6 +66,7 @@ class ReadGate {
   Executor* const lane_;
   absl::AnyInvocable<void()> wake_raft_;
   std::vector<Waiter> waiting_;                 // for a read index to be asked for
+  std::vector<Waiter> resting_;                 // refused: asked again as Proposer does
   std::map<raft::ReadId, Batch> asked_;         // for the answer
   std::multimap<raft::LogIndex, Batch> ready_;  // for apply
   raft::ReadId last_read_;

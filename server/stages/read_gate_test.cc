@@ -85,6 +85,8 @@ TEST_F(ReadGateTest, RefusedReadIsAskedForAgain) {
   Read();
   const auto refused = gate_.TakeRead();
   gate_.OnFailed({{*refused, raft::RejectReason::kNoLeader}});
+  EXPECT_FALSE(gate_.TakeRead()) << "it would be refused again at once";
+  lane_.Advance(Milliseconds(50));
   EXPECT_TRUE(gate_.TakeRead());
   EXPECT_TRUE(answers_.empty());
 }

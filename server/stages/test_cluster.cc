@@ -5,6 +5,7 @@
 #include "raft/base/check.h"
 #include "raft/base/text.h"
 #include "raft/transport/codec.h"
+#include "server/stages/recovery.h"
 
 namespace conclave::server {
 
@@ -93,14 +94,9 @@ void TestCluster::Restart(size_t index) {
                   .transport = member.transport.get(),
                   .engine = member.engine.get(),
                   .store = member.store.get()};
-  raft::WalContents& found = opened->contents;
-  raft::RecoveredState recovered{.hard_state = found.hard_state,
-                                 .snapshot_index = found.snapshot_index,
-                                 .snapshot_term = found.snapshot_term,
-                                 .configuration = found.configuration,
-                                 .entries = std::move(found.entries),
-                                 .applied = raft::LogIndex(member.store->applied_index())};
-  member.node = std::make_unique<Node>(options, parts, std::move(recovered), random_.Next());
+  auto recovered = Recover(std::move(opened->contents), *member.store);
+  CHECK_MSG(recovered.ok(), MessageOf(recovered.status()));
+  member.node = std::make_unique<Node>(options, parts, *std::move(recovered), random_.Next());
   member.node->Start();
 }
 

@@ -1,0 +1,16 @@
+// What a member's core starts from: the log as it was found on disk, with what the state machine
+// already holds. Used once per run of a member, before its node is made.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "kvstore/store.h"
+#include "raft/core/core.h"
+#include "raft/wal/wal.h"
+
+namespace conclave::server {
+
+// DataLoss if the log does not reach from where the state machine stands: acknowledged writes of
+// this member would be gone.
+absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::Store& store);
+
+}  // namespace conclave::server
