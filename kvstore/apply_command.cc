@@ -11,6 +11,8 @@
 #include "kvstore/mvcc/write_txn.h"
 #include "kvstore/mvcc_store.h"
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
@@ -111,7 +113,10 @@ ApplyResult MvccStore::ApplyTransaction(std::string_view request, bool want_resp
     result.status = ErrNoSpace();
     return result;
   }
-  if (ReadsPast(txn)) WriteOut();
+  if (ReadsPast(txn)) {
+    SIM_REACHED("kv.txn.reads_past");
+    WriteOut();
+  }
   result.status =
       ApplyTxn(&keys_, &lessor_, txn, Wanted<etcdserverpb::TxnResponse>(want_response, result));
   return result;
@@ -145,10 +150,14 @@ ApplyResult MvccStore::ApplyLeaseRevoke(std::string_view request) {
   const int64_t id = Parse<etcdserverpb::LeaseRevokeRequest>(request).id();
   ApplyResult result;
   if (!lessor_.Exists(id)) {
+    SIM_REACHED("lease.revoked_twice");
     result.status = ErrLeaseNotFound();
     return result;
   }
-  WriteOut();  // the lessor reads the attached keys from the engine
+  if (!keys_.drain.empty()) SIM_REACHED("lease.revoked_amid_drain");
+  if (!SEEDED_BUG(kRevokeMissesDrain)) {
+    WriteOut();  // the lessor reads the attached keys from the engine
+  }
   WriteTxn write(&keys_, &lessor_);
   for (const std::string& key : lessor_.Keys(id)) write.DeleteKey(key);
   write.Finish();

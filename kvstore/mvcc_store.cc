@@ -12,6 +12,8 @@
 #include "kvstore/mvcc/write_txn.h"
 #include "raft/base/check.h"
 #include "raft/base/coding.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 
 namespace conclave::kv {
@@ -74,6 +76,8 @@ absl::Status MvccStore::LoadState() {
   applied_index_ = written_index_ = in.Fixed64();
   keys_.revision = static_cast<int64_t>(in.Fixed64());
   if (!in.finished()) return absl::DataLossError("the store's state is damaged");
+  SIM_REACHED("kv.store.reopened");
+  if (SEEDED_BUG(kRevisionReused) && keys_.revision > 1) --keys_.revision;
   return absl::OkStatus();
 }
 
@@ -109,7 +113,8 @@ ApplyResult MvccStore::Apply(uint64_t index, std::string_view command, bool want
 void MvccStore::WriteOut() {
   if (written_index_ == applied_index_) return;
   keys_.counts.WriteChanged(keys_.drain.batch());
-  keys_.drain.batch().Put(kStateKey, EncodeState(applied_index_, keys_.revision));
+  const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : applied_index_;
+  keys_.drain.batch().Put(kStateKey, EncodeState(applied, keys_.revision));
   keys_.drain.WriteOut(*engine_);
   written_index_ = applied_index_;
   BalanceCounts();
@@ -132,6 +137,7 @@ void MvccStore::BalanceCounts() {
 void MvccStore::Commit() {
   WriteOut();
   const std::vector<SharedRevisionEvents> events = keys_.drain.TakeEvents();
+  if (!events.empty() && options_.recorder) options_.recorder(events);
   if (!events.empty()) watches_->Publish(events);
   if (std::exchange(compacted_, false)) watches_->Compacted(keys_.compact_revision);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ struct StoreOptions {
   WatchOptions watch;
   size_t compaction_batch = 1000;  // events looked at per CompactStep
   uint64_t seed = 0;               // spreads progress notifications
+  // Told of the events of each drain once they are visible, before watchers are; for those who
+  // record all that a member did. May be empty.
+  std::function<void(const std::vector<SharedRevisionEvents>& revisions)> recorder = {};
 };
 
 struct HashResult {

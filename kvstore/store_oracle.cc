@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kvstore/errors.h"
+#include "kvstore/oracle_rules.h"
 
 namespace conclave::kv {
 namespace {
@@ -19,61 +20,13 @@ using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 using mvccpb::KeyValue;
 
-bool InRange(const std::string& key, const std::string& begin, const std::string& end) {
-  if (end.empty()) return key == begin;
-  if (end == std::string(1, '\0')) return key >= begin;
-  return begin <= key && key < end;
-}
-
-std::vector<KeyValue> Select(const StoreOracle::State& state, const std::string& begin,
-                             const std::string& end) {
-  std::vector<KeyValue> selected;
+SelectedPairs Select(const StoreOracle::State& state, const std::string& begin,
+                     const std::string& end) {
+  SelectedPairs selected;
   for (const auto& [key, kv] : state) {
-    if (InRange(key, begin, end)) selected.push_back(kv);
+    if (InRange(key, begin, end)) selected.push_back(&kv);
   }
   return selected;
-}
-
-bool Before(RangeRequest::SortTarget target, const KeyValue& a, const KeyValue& b) {
-  if (target == RangeRequest::VERSION) return a.version() < b.version();
-  if (target == RangeRequest::CREATE) return a.create_revision() < b.create_revision();
-  if (target == RangeRequest::MOD) return a.mod_revision() < b.mod_revision();
-  if (target == RangeRequest::VALUE) return a.value() < b.value();
-  return a.key() < b.key();
-}
-
-bool Filtered(const RangeRequest& request, const KeyValue& kv) {
-  if (request.min_mod_revision() != 0 && kv.mod_revision() < request.min_mod_revision())
-    return true;
-  if (request.max_mod_revision() != 0 && kv.mod_revision() > request.max_mod_revision())
-    return true;
-  if (request.min_create_revision() != 0 && kv.create_revision() < request.min_create_revision()) {
-    return true;
-  }
-  return request.max_create_revision() != 0 && kv.create_revision() > request.max_create_revision();
-}
-
-template <typename T>
-bool Stands(const T& stored, Compare::CompareResult result, const T& given) {
-  if (result == Compare::EQUAL) return stored == given;
-  if (result == Compare::NOT_EQUAL) return stored != given;
-  if (result == Compare::GREATER) return stored > given;
-  return stored < given;
-}
-
-bool HoldsFor(const KeyValue& kv, const Compare& compare) {
-  switch (compare.target()) {
-    case Compare::VERSION:
-      return Stands<int64_t>(kv.version(), compare.result(), compare.version());
-    case Compare::CREATE:
-      return Stands<int64_t>(kv.create_revision(), compare.result(), compare.create_revision());
-    case Compare::MOD:
-      return Stands<int64_t>(kv.mod_revision(), compare.result(), compare.mod_revision());
-    case Compare::LEASE:
-      return Stands<int64_t>(kv.lease(), compare.result(), compare.lease());
-    default:
-      return Stands<std::string>(kv.value(), compare.result(), compare.value());
-  }
 }
 
 template <typename R>
@@ -122,11 +75,11 @@ void StoreOracle::PutIn(Change& change, const PutRequest& request, PutResponse* 
 
 void StoreOracle::DeleteIn(Change& change, const DeleteRangeRequest& request,
                            DeleteRangeResponse* response) const {
-  for (const KeyValue& kv : Select(change.state, request.key(), request.range_end())) {
+  for (const KeyValue* kv : Select(change.state, request.key(), request.range_end())) {
     response->set_deleted(response->deleted() + 1);
-    if (request.prev_kv()) *response->add_prev_kvs() = kv;
-    change.state.erase(kv.key());
-    change.changes.emplace_back(kv.key(), true);
+    if (request.prev_kv()) *response->add_prev_kvs() = *kv;
+    change.changes.emplace_back(kv->key(), true);
+    change.state.erase(change.changes.back().first);
   }
   response->mutable_header()->set_revision(CurrentIn(change));
 }
@@ -148,18 +101,11 @@ ApplyResult StoreOracle::DeleteRange(const DeleteRangeRequest& request) {
   return Done(std::move(response));
 }
 
-bool StoreOracle::Holds(const Compare& compare) const {
-  const auto selected = Select(states_.back(), compare.key(), compare.range_end());
-  if (selected.empty()) {
-    return compare.target() != Compare::VALUE && HoldsFor(KeyValue(), compare);
-  }
-  return std::all_of(selected.begin(), selected.end(),
-                     [&](const KeyValue& kv) { return HoldsFor(kv, compare); });
-}
-
 bool StoreOracle::Succeeds(const TxnRequest& request) const {
-  return std::all_of(request.compare().begin(), request.compare().end(),
-                     [this](const Compare& compare) { return Holds(compare); });
+  return std::all_of(
+      request.compare().begin(), request.compare().end(), [this](const Compare& compare) {
+        return Holds(compare, Select(states_.back(), compare.key(), compare.range_end()));
+      });
 }
 
 absl::Status StoreOracle::CheckTxn(const TxnRequest& request) const {
@@ -193,8 +139,10 @@ void StoreOracle::TxnIn(Change& change, const TxnRequest& request, TxnResponse* 
     if (op.has_request_range()) {
       const RangeRequest& range = op.request_range();
       out->mutable_response_range()->mutable_header()->set_revision(CurrentIn(change));
-      RangeOf(range.revision() > 0 ? states_[static_cast<size_t>(range.revision())] : change.state,
-              range, out->mutable_response_range());
+      const State& read =
+          range.revision() > 0 ? states_[static_cast<size_t>(range.revision())] : change.state;
+      AnswerRange(Select(read, range.key(), range.range_end()), range,
+                  out->mutable_response_range());
     }
   }
 }
@@ -248,37 +196,9 @@ absl::Status StoreOracle::Range(const RangeRequest& request, RangeResponse* resp
   if (at > revision()) return ErrFutureRevision();
   if (at < compact_revision_) return ErrCompacted();
   response->mutable_header()->set_revision(revision());
-  RangeOf(states_[static_cast<size_t>(at)], request, response);
+  AnswerRange(Select(states_[static_cast<size_t>(at)], request.key(), request.range_end()), request,
+              response);
   return absl::OkStatus();
-}
-
-void StoreOracle::RangeOf(const State& state, const RangeRequest& request,
-                          RangeResponse* response) {
-  std::vector<KeyValue> kvs = Select(state, request.key(), request.range_end());
-  response->set_count(static_cast<int64_t>(kvs.size()));
-  if (request.count_only()) return;
-  const size_t before_filters = kvs.size();
-  std::erase_if(kvs, [&](const KeyValue& kv) { return Filtered(request, kv); });
-  const bool any_filter = request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
-                          request.min_create_revision() != 0 || request.max_create_revision() != 0;
-  const size_t limit = request.limit() > 0 ? static_cast<size_t>(request.limit()) : before_filters;
-  // The quirk: without an order, only the first keys are looked at.
-  if (request.sort_order() == RangeRequest::NONE && !any_filter && kvs.size() > limit + 1) {
-    kvs.resize(limit + 1);
-  }
-  const RangeRequest::SortTarget target = request.sort_target();
-  const bool descending = request.sort_order() == RangeRequest::DESCEND;
-  std::stable_sort(kvs.begin(), kvs.end(), [&](const KeyValue& a, const KeyValue& b) {
-    return descending ? Before(target, b, a) : Before(target, a, b);
-  });
-  if (kvs.size() > limit) {
-    kvs.resize(limit);
-    response->set_more(true);
-  }
-  for (KeyValue& kv : kvs) {
-    if (request.keys_only()) kv.clear_value();
-    *response->add_kvs() = kv;
-  }
 }
 
 }  // namespace conclave::kv

@@ -57,13 +57,10 @@ class StoreOracle {
              etcdserverpb::PutResponse* response) const;
   void DeleteIn(Change& change, const etcdserverpb::DeleteRangeRequest& request,
                 etcdserverpb::DeleteRangeResponse* response) const;
-  bool Holds(const etcdserverpb::Compare& compare) const;
   bool Succeeds(const etcdserverpb::TxnRequest& request) const;
   absl::Status CheckTxn(const etcdserverpb::TxnRequest& request) const;
   void TxnIn(Change& change, const etcdserverpb::TxnRequest& request,
              etcdserverpb::TxnResponse* response) const;
-  static void RangeOf(const State& state, const etcdserverpb::RangeRequest& request,
-                      etcdserverpb::RangeResponse* response);
 
   std::vector<State> states_;
   std::map<int64_t, Changes> changes_;

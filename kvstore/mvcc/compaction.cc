@@ -6,6 +6,8 @@
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
 #include "raft/base/coding.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
@@ -23,10 +25,14 @@ void RemoveDead(const EventView& event, int64_t compact_revision, int64_t finish
                 WriteBatch& batch) {
   const Revision previous = event.previous;
   const bool removed_before = event.record.mod.main <= finished && previous.main < finished;
+  if (previous.main != 0 && removed_before) SIM_REACHED("kv.compaction.looked_again");
   if (previous.main != 0 && previous.main < compact_revision && !removed_before) {
     RemoveVersion(event.key, previous, batch);
   }
-  if (event.is_delete && event.record.mod.main < compact_revision) {
+  const bool at_target = event.is_delete && event.record.mod.main == compact_revision;
+  if (at_target) SIM_REACHED("kv.compaction.delete_at_target_kept");
+  const bool dropped = SEEDED_BUG(kDeleteAtCompactionDropped) && at_target;
+  if (event.is_delete && (event.record.mod.main < compact_revision || dropped)) {
     RemoveVersion(event.key, event.record.mod, batch);
   }
 }
@@ -54,16 +60,26 @@ absl::Status LoadCompaction(KeySpace* keys) {
     keys->compaction.next.sub = static_cast<int64_t>(in.Fixed64());
     if (!in.finished()) return absl::DataLossError("the engine's compaction progress is damaged");
   }
+  if (keys->compaction.finished < keys->compact_revision) {
+    SIM_REACHED("kv.compaction.resumed_after_restart");
+  }
   return absl::OkStatus();
 }
 
 absl::Status Compact(KeySpace* keys, int64_t revision) {
-  if (revision <= keys->compact_revision) return ErrCompacted();
-  if (revision > keys->revision) return ErrFutureRevision();
+  if (revision <= keys->compact_revision) {
+    SIM_REACHED("kv.compaction.refused_compacted");
+    return ErrCompacted();
+  }
+  if (revision > keys->revision) {
+    SIM_REACHED("kv.compaction.refused_future");
+    return ErrFutureRevision();
+  }
   WriteBatch& batch = keys->drain.batch();
   // Removal may have stopped among the last target's own events. Those it has looked at were spared
   // for the target's sake, and are looked at again.
   CompactionProgress& progress = keys->compaction;
+  if (progress.finished < keys->compact_revision) SIM_REACHED("kv.compaction.overtaken");
   if (progress.next.main == keys->compact_revision && progress.next.sub != 0) {
     progress.next.sub = 0;
     PutProgress(progress, batch);
@@ -85,7 +101,8 @@ bool CompactStep(KeySpace* keys, size_t events_max) {
   size_t events = 0;
   bool more = false;
   keys->past.ScanEvents(progress.next, [&](const EventView& event) {
-    if (event.record.mod.main > target) return false;
+    const int64_t last = SEEDED_BUG(kCompactionOneTooMany) ? target + 1 : target;
+    if (event.record.mod.main > last) return false;
     progress.next = event.record.mod;
     more = ++events > events_max;
     if (!more) RemoveDead(event, target, progress.finished, batch);
@@ -95,6 +112,7 @@ bool CompactStep(KeySpace* keys, size_t events_max) {
     progress.finished = target;
     progress.next = {target, 0};
   }
+  if (more) SIM_REACHED("kv.compaction.sliced");
   PutProgress(progress, batch);
   keys->engine->Write(batch);
   return more;

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
@@ -44,6 +46,7 @@ class RecordSource {
       const RecordView record = ReadRecord(latest_->value());
       if (record.mod == revision) return record;
     }
+    SIM_REACHED("kv.range.version_from_history");
     SetHistoryKey(revision, engine_key_);
     event_ = engine_->Get(engine_key_);
     if (!event_) Fatal("the engine has lost an event of history");
@@ -103,7 +106,10 @@ void Past::ScanChanges(const KeySpan& span, int64_t revision, VisitChange visit)
       target = prefix;
       AppendPointerRevision({revision, kLastSub}, target);
       it->Seek(target);
-      if (!At(*it, prefix)) continue;  // the key is younger than `revision`
+      if (!At(*it, prefix)) {  // the key is younger than `revision`
+        SIM_REACHED("kv.range.key_younger_than_revision");
+        continue;
+      }
       pointer = ParsePointerKey(it->key());
     }
     const bool is_tombstone = !it->value().empty();
@@ -166,6 +172,7 @@ std::vector<SharedRevisionEvents> Past::ReadEvents(int64_t from, size_t revision
       if (revisions.size() >= revisions_max || bytes > bytes_max) return false;
       current.revision = revision;
     }
+    if (SEEDED_BUG(kRevisionCutOnCatchUp) && bytes > bytes_max) return false;
     bytes += event.key.size() + event.record.value.size();
     current.events.push_back(event.Copy());
     return true;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
 
 namespace conclave::kv {
 namespace {
@@ -187,8 +188,14 @@ void RangeRead::FillIn(RangeResponse& response) const {
 }  // namespace
 
 absl::Status CheckReadable(const KeySpace& keys, int64_t revision) {
-  if (revision > keys.revision) return ErrFutureRevision();
-  if (revision > 0 && revision < keys.compact_revision) return ErrCompacted();
+  if (revision > keys.revision) {
+    SIM_REACHED("kv.range.refused_future");
+    return ErrFutureRevision();
+  }
+  if (revision > 0 && revision < keys.compact_revision) {
+    SIM_REACHED("kv.range.refused_compacted");
+    return ErrCompacted();
+  }
   return absl::OkStatus();
 }
 

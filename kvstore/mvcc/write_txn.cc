@@ -6,6 +6,7 @@
 
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
 
 namespace conclave::kv {
 namespace {
@@ -21,7 +22,10 @@ constexpr std::string_view kTombstone = "t";
 }  // namespace
 
 absl::Status CheckPut(const KeySpace& keys, const Lessor& lessor, const PutRequest& request) {
-  if (request.lease() != 0 && !lessor.Exists(request.lease())) return ErrLeaseNotFound();
+  if (request.lease() != 0 && !lessor.Exists(request.lease())) {
+    SIM_REACHED("kv.put.lease_gone");
+    return ErrLeaseNotFound();
+  }
   if ((request.ignore_value() || request.ignore_lease()) && !keys.latest.Get(request.key())) {
     return ErrKeyNotFound();
   }
@@ -57,7 +61,10 @@ void WriteTxn::Put(const PutRequest& request, PutResponse* response) {
   if (!stored) keys_->counts.Add(key);
   if (previous.lease != event.record.lease) {
     WriteBatch& batch = keys_->drain.batch();
-    if (previous.lease != 0) lessor_->Detach(previous.lease, key, batch);
+    if (previous.lease != 0) {
+      SIM_REACHED("lease.key_moved");
+      lessor_->Detach(previous.lease, key, batch);
+    }
     if (event.record.lease != 0) lessor_->Attach(event.record.lease, key, batch);
   }
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
 
 namespace conclave::kv {
 namespace {
@@ -114,7 +115,9 @@ void AppendEncodedEvent(const Event& event, const Record* previous, std::string&
 
 std::optional<Record> PreviousRecord(const Event& event, const History& history) {
   if (event.previous.main == 0) return std::nullopt;
-  return history.RecordAt(event.key, event.previous);
+  std::optional<Record> previous = history.RecordAt(event.key, event.previous);
+  if (!previous) SIM_REACHED("watch.previous_record_compacted");
+  return previous;
 }
 
 RevisionEncoding::RevisionEncoding(const RevisionEvents& revision, const History& history)

@@ -6,6 +6,8 @@
 
 #include "kvstore/watch/event_encoding.h"
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
@@ -46,11 +48,17 @@ void Hub::Forget(uint64_t stream) {
 void Hub::Start(Watcher* watcher) {
   CHECK(watcher->state == Watcher::State::kUnplaced);
   const int64_t compact_revision = history_->compact_revision();
+  if (SEEDED_BUG(kCompactedWatcherSkips)) {
+    watcher->next_revision = std::max(watcher->next_revision, compact_revision);
+  }
+  const int64_t last_behind = history_->revision() - (SEEDED_BUG(kEventLostOnSync) ? 1 : 0);
   if (watcher->next_revision < compact_revision) {
+    SIM_REACHED("watch.started_before_compaction");
     watcher->stream->CancelCompacted(watcher, compact_revision);
-  } else if (watcher->next_revision <= history_->revision()) {
+  } else if (watcher->next_revision <= last_behind) {
     unsynced_.AddReady(watcher);
   } else {
+    if (watcher->next_revision > history_->revision() + 1) SIM_REACHED("watch.starts_in_future");
     synced_.Add(watcher);
     watcher->state = Watcher::State::kSynced;
   }
@@ -73,11 +81,13 @@ void Hub::Stop(Watcher* watcher) {
 
 void Hub::Resume(Watcher* watcher) {
   if (watcher->state != Watcher::State::kSlow) return;
+  SIM_REACHED("watch.slow_resumed");
   Stop(watcher);
   Start(watcher);
 }
 
 void Hub::FallBehind(Watcher* watcher, int64_t next_revision) {
+  SIM_REACHED("watch.fell_behind");
   Stop(watcher);
   watcher->next_revision = next_revision;
   unsynced_.AddSlow(watcher);
@@ -85,6 +95,8 @@ void Hub::FallBehind(Watcher* watcher, int64_t next_revision) {
 
 void Hub::Compacted(int64_t compact_revision) {
   for (Watcher* watcher : unsynced_.Before(compact_revision)) {
+    if (SEEDED_BUG(kCompactedWatcherSkips)) continue;
+    SIM_REACHED("watch.overtaken_by_compaction");
     watcher->stream->CancelCompacted(watcher, compact_revision);
   }
 }
@@ -130,6 +142,7 @@ void Hub::CollectDeliveries(const RevisionEvents& revision) {
     found_.clear();
     synced_.Find(event.key, found_);
     for (Watcher* watcher : found_) {
+      if (revision.revision < watcher->next_revision) SIM_REACHED("watch.event_before_start");
       if (revision.revision < watcher->next_revision || !watcher->Wants(event)) continue;
       Delivery& delivery = DeliveryTo(watcher);
       delivery.encoded_events.append(encoding.Encoded(i, watcher->prev_kv));
@@ -182,9 +195,11 @@ void Hub::CatchUpInTurn() {
     if (watcher->stream->Writable()) {
       CatchUp(watcher, work);
     } else {
+      SIM_REACHED("watch.too_slow_to_catch_up");
       unsynced_.AddSlow(watcher);
     }
   }
+  if (unsynced_.any_ready()) SIM_REACHED("watch.catch_up_goes_on");
   if (!unsynced_.any_ready()) last_read_ = {};
 }
 
@@ -194,10 +209,15 @@ void Hub::CatchUp(Watcher* watcher, Work& work) {
     Delivery delivery = ReadOn(watcher, work);
     if (delivery.event_count > 0) {
       events_sent_ += static_cast<int64_t>(delivery.event_count);
+      if (SEEDED_BUG(kEventDuplicatedOnSync) && watcher->next_revision > history_->revision()) {
+        watcher->stream->SendEvents(watcher, history_->revision(), delivery.encoded_events,
+                                    delivery.event_count);
+      }
       watcher->stream->SendEvents(watcher, history_->revision(), std::move(delivery.encoded_events),
                                   delivery.event_count);
     }
   }
+  if (watcher->next_revision <= history_->revision()) SIM_REACHED("watch.caught_up_in_slices");
   Start(watcher);
 }
 
@@ -209,6 +229,7 @@ Hub::Delivery Hub::ReadOn(Watcher* watcher, Work& work) {
 }
 
 Hub::Delivery Hub::ReadOnFromRecent(Watcher* watcher, Work& work) const {
+  SIM_REACHED("watch.caught_up_from_recent");
   Delivery delivery{.watcher = watcher};
   int64_t& next = watcher->next_revision;
   for (size_t i = 0; i < options_.catch_up_revisions_max && recent_.Holds(next) &&
@@ -222,6 +243,7 @@ Hub::Delivery Hub::ReadOnFromRecent(Watcher* watcher, Work& work) const {
 }
 
 Hub::Delivery Hub::ReadOnFromHistory(Watcher* watcher, Work& work) {
+  SIM_REACHED("watch.caught_up_from_history");
   Delivery delivery{.watcher = watcher};
   int64_t& next = watcher->next_revision;
   if (last_read_.empty() || next < last_read_.front()->revision ||
@@ -229,6 +251,8 @@ Hub::Delivery Hub::ReadOnFromHistory(Watcher* watcher, Work& work) {
     last_read_ =
         history_->ReadEvents(next, options_.catch_up_revisions_max, options_.catch_up_bytes_max);
     for (const SharedRevisionEvents& revision : last_read_) work.bytes += MemoryBytes(*revision);
+  } else {
+    SIM_REACHED("watch.history_read_shared");
   }
   if (last_read_.empty()) next = history_->revision() + 1;
   for (const SharedRevisionEvents& revision : last_read_) {
@@ -243,9 +267,12 @@ Hub::Delivery Hub::ReadOnFromHistory(Watcher* watcher, Work& work) {
 void Hub::Collect(const RevisionEvents& revision, Delivery& delivery) const {
   const Watcher& watcher = *delivery.watcher;
   for (const Event& event : revision.events) {
-    if (!watcher.range.Contains(event.key) || !watcher.Wants(event)) continue;
+    const bool wants = watcher.Wants(event) || SEEDED_BUG(kFilterIgnoredOnCatchUp);
+    if (!watcher.range.Contains(event.key) || !wants) continue;
     std::optional<Record> previous;
-    if (watcher.prev_kv) previous = PreviousRecord(event, *history_);
+    if (watcher.prev_kv && !SEEDED_BUG(kPrevKvMissingOnCatchUp)) {
+      previous = PreviousRecord(event, *history_);
+    }
     AppendEncodedEvent(event, previous ? &*previous : nullptr, delivery.encoded_events);
     ++delivery.event_count;
   }

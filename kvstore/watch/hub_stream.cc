@@ -6,6 +6,8 @@
 #include "kvstore/errors.h"
 #include "kvstore/watch/event_encoding.h"
 #include "kvstore/watch/hub.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 
 namespace conclave::kv {
@@ -92,6 +94,7 @@ void HubStream::CancelCompacted(Watcher* watcher, int64_t compact_revision) {
 }
 
 bool HubStream::IsCurrent(const Watcher& watcher) const {
+  if (SEEDED_BUG(kProgressAheadOfEvents)) return true;
   return watcher.state == Watcher::State::kSynced && watcher.start_revision <= StoreRevision();
 }
 
@@ -100,7 +103,10 @@ void HubStream::RequestProgress() {
   // memory.
   if (watchers_.empty() || !sink_->Writable()) return;
   for (const auto& [id, watcher] : watchers_) {
-    if (!IsCurrent(*watcher)) return;
+    if (!IsCurrent(*watcher)) {
+      SIM_REACHED("watch.progress_request_ignored");
+      return;
+    }
   }
   sink_->Send({.watch_id = kNoWatcherId, .header_revision = StoreRevision()});
 }
@@ -111,7 +117,9 @@ bool HubStream::NotifyProgress() {
     if (!watcher->progress_notify) continue;
     wanted = true;
     const bool needless = std::exchange(watcher->sent_since_tick, false);
+    if (!IsCurrent(*watcher)) SIM_REACHED("watch.progress_withheld");
     if (needless || !IsCurrent(*watcher) || !sink_->Writable()) continue;
+    SIM_REACHED("watch.progress_sent");
     sink_->Send({.watch_id = id, .header_revision = StoreRevision()});
   }
   return wanted;

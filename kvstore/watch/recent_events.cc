@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
 
 namespace conclave::kv {
 
@@ -20,6 +21,7 @@ void RecentEvents::Add(SharedRevisionEvents events) {
   bytes_ += MemoryBytes(*events);
   revisions_.push_back(std::move(events));
   while (bytes_ > bytes_max_) {
+    SIM_REACHED("watch.recent_event_forgotten");
     bytes_ -= MemoryBytes(*revisions_.front());
     revisions_.pop_front();
   }

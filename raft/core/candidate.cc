@@ -1,6 +1,8 @@
 #include "raft/core/candidate.h"
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
 #include "raft/core/leader.h"
 #include "raft/core/quorum.h"
@@ -20,6 +22,11 @@ void AskForVotes(CoreState& state, const Candidate& candidate, Term term) {
                             .last_term = state.log.last_term()};
   for (NodeId member : state.configuration().Members()) {
     if (member == state.config.id || !state.configuration().IsVoter(member)) continue;
+    if (SEEDED_BUG(kCampaignBeforeSync)) {
+      state.Send(member, request);
+      state.messages.back().term = term;
+      continue;
+    }
     state.SendAfterDurable(member, request);
     state.after_durable.back().term = term;
   }
@@ -46,6 +53,7 @@ void CountVote(CoreState& state, NodeId voter, bool granted) {
     case VoteResult::kWon:
       return candidate.pre_vote ? StartElection(state, /*transfer=*/false) : BecomeLeader(state);
     case VoteResult::kLost:  // a new attempt comes with the election timer
+      SIM_REACHED("raft.election.lost");
       return BecomeFollower(state, state.term, kNoNode);
   }
 }
@@ -53,6 +61,7 @@ void CountVote(CoreState& state, NodeId voter, bool granted) {
 }  // namespace
 
 void StartPreVote(CoreState& state) {
+  if (state.candidate() != nullptr) SIM_REACHED("raft.election.tried_again");
   const Candidate& candidate =
       BecomeCandidate(state, {.pre_vote = true, .transfer = false, .own_vote = {}, .votes = {}});
   AskForVotes(state, candidate, state.term.Next());
@@ -71,7 +80,10 @@ void StartElection(CoreState& state, bool transfer) {
 
 void OnVoteResponse(CoreState& state, NodeId from, Term term, const VoteResponse& response) {
   const Candidate* candidate = state.candidate();
-  if (candidate == nullptr || candidate->pre_vote != response.pre_vote) return;
+  if (candidate == nullptr || candidate->pre_vote != response.pre_vote) {
+    SIM_REACHED("raft.election.late_answer");
+    return;
+  }
   if (!state.configuration().IsVoter(from)) return;
   const bool for_next_term = response.pre_vote && response.granted;
   if (term != (for_next_term ? state.term.Next() : state.term)) return;

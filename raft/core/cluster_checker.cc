@@ -2,161 +2,169 @@
 
 #include <algorithm>
 
-#include "fmt/format.h"
-#include "raft/base/check.h"
 #include "raft/core/quorum.h"
 
 namespace conclave::raft {
+namespace {
 
-void Disk::Write(const AppendTask& task) {
-  if (task.hard_state) hard_state = *task.hard_state;
-  if (task.entries.empty()) return;
-  const LogIndex first = task.entries.front().index;
-  CHECK(first > start.index && first <= last_index().Next());
-  entries.resize(first - start.index - 1);
-  entries.insert(entries.end(), task.entries.begin(), task.entries.end());
+// Whom the sender of `message` says with it to have voted for; kNoNode if it says no such thing.
+NodeId VoteIn(const Message& message) {
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    return request->pre_vote ? kNoNode : message.from;
+  }
+  const auto* response = std::get_if<VoteResponse>(&message.body);
+  const bool granted = response != nullptr && !response->pre_vote && response->granted;
+  return granted ? message.to : kNoNode;
 }
 
-void Disk::Release(const LogStart& to) {
-  CHECK(to.index >= start.index && to.index <= last_index());
-  entries.erase(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(to.index - start.index));
-  start = to;
+bool OnlyLeadersSend(const Message& message) {
+  return std::holds_alternative<AppendRequest>(message.body) ||
+         std::holds_alternative<Heartbeat>(message.body);
 }
 
-const Entry* Disk::Find(LogIndex index) const {
-  if (index <= start.index || index > last_index()) return nullptr;
-  return &entries[index - start.index - 1];
+std::string_view CommandOf(const Entry& entry) {
+  return entry.kind == EntryKind::kCommand ? entry.payload.view() : std::string_view();
 }
 
-Term Disk::TermAt(LogIndex index) const {
-  if (index == start.index) return start.term;
-  const Entry* entry = Find(index);
-  return entry != nullptr ? entry->term : Term(0);
-}
-
-void ClusterChecker::Expect(bool holds, const std::string& problem) {
-  if (!holds) Report(problem);
-}
+}  // namespace
 
 void ClusterChecker::OnWritten(NodeId member, const Disk& log, const std::vector<Entry>& entries) {
+  if (entries.empty()) return;
+  Term prev_term = log.TermAt(entries.front().index.Prev());
   for (const Entry& entry : entries) {
-    const Origin origin{entry.kind, std::string(entry.payload.view()),
-                        log.TermAt(entry.index.Prev())};
-    const auto [known, is_new] = origins_.emplace(std::pair(entry.term, entry.index), origin);
-    Expect(is_new || known->second == origin,
-           fmt::format("log matching: {} has another entry {}/{} than was seen before",
-                       member.value(), entry.index.value(), entry.term.value()));
+    OnEntry(member, prev_term, entry);
+    prev_term = entry.term;
   }
+}
+
+void ClusterChecker::OnEntry(NodeId member, Term prev_term, const Entry& entry) {
+  if (written_.size() <= entry.index.value()) written_.resize(entry.index.value() + 1);
+  auto& here = written_[entry.index.value()];
+  const auto same = std::find_if(here.begin(), here.end(), [&](const Written& written) {
+    return written.entry.term == entry.term;
+  });
+  if (same == here.end()) {
+    here.push_back({prev_term, entry});
+    return;
+  }
+  findings_.Expect(same->prev_term == prev_term && same->entry == entry,
+                   "log matching: {} has another entry {} of term {} than was seen before",
+                   member.value(), entry.index.value(), entry.term.value());
+}
+
+void ClusterChecker::OnVote(NodeId voter, Term term, NodeId candidate) {
+  const auto [vote, is_new] = votes_.emplace(std::pair(voter, term), candidate);
+  findings_.Expect(is_new || vote->second == candidate,
+                   "one vote per term: {} votes for {} and {} in term {}", voter.value(),
+                   vote->second.value(), candidate.value(), term.value());
+}
+
+void ClusterChecker::OnHardState(NodeId member, const HardState& durable) {
+  if (durable.vote != kNoNode) OnVote(member, durable.term, durable.vote);
 }
 
 void ClusterChecker::OnSent(const Message& message, const Disk& disk) {
-  NodeId voted_for = kNoNode;
-  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
-    if (!request->pre_vote) voted_for = message.from;
-  } else if (const auto* response = std::get_if<VoteResponse>(&message.body)) {
-    if (!response->pre_vote && response->granted) voted_for = message.to;
+  if (const NodeId candidate = VoteIn(message); candidate != kNoNode) {
+    OnVote(message.from, message.term, candidate);
+    const bool durable = disk.hard_state.term > message.term ||
+                         disk.hard_state == HardState{message.term, candidate};
+    findings_.Expect(durable, "left before durable: the vote of {} for {} in term {}",
+                     message.from.value(), candidate.value(), message.term.value());
   }
-  if (voted_for == kNoNode) return;
-  const auto [vote, is_new] = votes_.emplace(std::pair(message.from, message.term), voted_for);
-  Expect(is_new || vote->second == voted_for,
-         fmt::format("{} voted twice in term {}", message.from.value(), message.term.value()));
-  const bool durable =
-      disk.hard_state.term > message.term || disk.hard_state == HardState{message.term, voted_for};
-  Expect(durable, fmt::format("the vote of {} in term {} left before it was durable",
-                              message.from.value(), message.term.value()));
+  if (OnlyLeadersSend(message)) ClaimTerm(message.from, message.term);
+  if (const auto* response = std::get_if<AppendResponse>(&message.body)) {
+    if (response->accepted) CheckAccepted(message, *response, disk);
+  }
 }
 
-void ClusterChecker::OnLeader(NodeId leader, Term term, const Disk& log, const Disk& disk) {
+void ClusterChecker::CheckAccepted(const Message& message, const AppendResponse& response,
+                                   const Disk& disk) {
+  const Term term = disk.hard_state.term;
+  findings_.Expect(term >= message.term,
+                   "left before durable: {} acknowledges in term {} with term {} on its disk",
+                   message.from.value(), message.term.value(), term.value());
+  // In a later term its log may have been replaced: that term's leader then holds whatever this
+  // acknowledgement could commit.
+  if (term > message.term) return;
+  findings_.Expect(disk.last_index() >= response.index,
+                   "left before durable: {} acknowledges {} with a log up to {} on its disk",
+                   message.from.value(), response.index.value(), disk.last_index().value());
+}
+
+void ClusterChecker::ClaimTerm(NodeId leader, Term term) {
   const auto [known, is_new] = leaders_.emplace(term, leader);
-  Expect(is_new || known->second == leader,
-         fmt::format("election safety: {} and {} lead term {}", known->second.value(),
-                     leader.value(), term.value()));
-  Expect(disk.hard_state == HardState{term, leader},
-         fmt::format("{} leads term {} without a durable vote for itself", leader.value(),
-                     term.value()));
-  for (const Entry& entry : committed_) {
-    if (entry.index <= log.start.index) continue;
-    Expect(log.TermAt(entry.index) == entry.term,
-           fmt::format("leader completeness: {} leads term {} without committed entry {}",
-                       leader.value(), term.value(), entry.index.value()));
-  }
+  findings_.Expect(is_new || known->second == leader, "election safety: {} and {} lead term {}",
+                   known->second.value(), leader.value(), term.value());
 }
 
-void ClusterChecker::OnCommit(const CoreStatus& status, const Configuration& configuration,
-                              const Disk& log, const std::map<NodeId, const Disk*>& disks) {
-  if (const Entry* entry = log.Find(std::min(status.commit, committed()))) {
-    Expect(committed_[entry->index.value() - 1].term == entry->term,
-           fmt::format("{} believes another entry {} to be committed", status.id.value(),
-                       entry->index.value()));
-  }
-  if (status.commit <= committed()) return;
-  const Term term = log.TermAt(status.commit);
-  const uint64_t held = MajorityValue(configuration, [&](NodeId voter) -> uint64_t {
-    return disks.at(voter)->TermAt(status.commit) == term ? 1 : 0;
+void ClusterChecker::OnLeader(NodeId leader, Term term, const Configuration& configuration,
+                              const Disk& log, const Disk& disk) {
+  ClaimTerm(leader, term);
+  const uint64_t won = MajorityValue(configuration, [&](NodeId voter) -> uint64_t {
+    const auto vote = votes_.find({voter, term});
+    return vote != votes_.end() && vote->second == leader ? 1 : 0;
   });
-  Expect(held == 1, fmt::format("{} commits {} although no quorum has it on its disks",
-                                status.id.value(), status.commit.value()));
-  while (committed() < status.commit) {
+  findings_.Expect(won == 1, "election safety: {} leads term {} without the votes of a quorum",
+                   leader.value(), term.value());
+  findings_.Expect(disk.hard_state == HardState{term, leader},
+                   "election safety: {} leads term {} without a durable vote for itself",
+                   leader.value(), term.value());
+  // What was committed in later terms a leader of this one need not have: it may learn of its
+  // votes when they have long been overtaken. Terms ascend, so the rest is a prefix.
+  const auto end = std::partition_point(committed_.begin(), committed_.end(),
+                                        [&](const Entry& entry) { return entry.term < term; });
+  if (end == committed_.begin()) return;
+  // Who has the last one in its term has all before it, by log matching.
+  const Entry& last = *std::prev(end);
+  findings_.Expect(log.Covers(last.index, last.term),
+                   "leader completeness: {} leads term {} without committed entry {} of term {}",
+                   leader.value(), term.value(), last.index.value(), last.term.value());
+}
+
+void ClusterChecker::OnCommit(NodeId member, LogIndex commit, const Configuration& configuration,
+                              const Disk& log, DiskOf disk_of) {
+  if (!findings_.Expect(commit <= log.last_index(),
+                        "state machine safety: {} believes {} to be committed, its log ends at {}",
+                        member.value(), commit.value(), log.last_index().value())) {
+    return;
+  }
+  if (const Entry* entry = log.Find(std::min(commit, committed()))) {
+    findings_.Expect(Committed(entry->index).term == entry->term,
+                     "state machine safety: {} believes another entry {} to be committed",
+                     member.value(), entry->index.value());
+  }
+  if (commit <= committed()) return;
+  const Term term = log.TermAt(commit);
+  const uint64_t held = MajorityValue(configuration, [&](NodeId voter) -> uint64_t {
+    const Disk* disk = disk_of(voter);
+    return disk != nullptr && disk->TermAt(commit) == term ? 1 : 0;
+  });
+  findings_.Expect(held == 1, "commit without quorum: {} commits {} of term {}, not on the disks",
+                   member.value(), commit.value(), term.value());
+  while (committed() < commit) {
     const Entry* entry = log.Find(committed().Next());
-    CHECK(entry != nullptr);
-    AddCommitted(*entry);
+    if (!findings_.Expect(entry != nullptr,
+                          "state machine safety: {} let go of entry {}, not known to be committed",
+                          member.value(), committed().Next().value())) {
+      return;
+    }
+    committed_.push_back(*entry);
   }
 }
 
-void ClusterChecker::AddCommitted(const Entry& entry) {
-  committed_.push_back(entry);
-  if (entry.kind != EntryKind::kCommand) return;
-  const std::string payload(entry.payload.view());
-  Expect(!refused_.contains(payload), fmt::format("{} was refused, and committed", payload));
-  const auto proposed = proposed_.find(payload);
-  Expect(proposed != proposed_.end() && proposed->second == entry.term,
-         fmt::format("{} was committed in term {}, where it was not proposed", payload,
-                     entry.term.value()));
-}
-
-void ClusterChecker::OnApply(NodeId member, const Entry& entry, const Disk& disk) {
-  const bool committed_there =
-      entry.index <= committed() && committed_[entry.index.value() - 1] == entry;
-  Expect(committed_there, fmt::format("state machine safety: {} applies another entry {}",
-                                      member.value(), entry.index.value()));
-  Expect(disk.TermAt(entry.index) == entry.term,
-         fmt::format("{} applies entry {} before it is durable there", member.value(),
-                     entry.index.value()));
-}
-
-void ClusterChecker::OnProposed(Term term, const std::string& payload) {
-  Expect(proposed_.emplace(payload, term).second, fmt::format("{} was proposed twice", payload));
-}
-
-void ClusterChecker::OnProposalFailed(const std::string& payload) {
-  refused_.insert(payload);
-  const bool committed_before =
-      std::any_of(committed_.begin(), committed_.end(),
-                  [&](const Entry& entry) { return entry.payload.view() == payload; });
-  Expect(!committed_before, fmt::format("{} was committed, and refused", payload));
-}
-
-void ClusterChecker::OnReadRequested(NodeId member, ReadId read) {
-  CHECK(reads_.emplace(std::pair(member, read), committed()).second);
-}
-
-void ClusterChecker::OnReadReady(NodeId member, ReadId read, LogIndex index) {
-  const auto asked = reads_.find({member, read});
-  Expect(asked != reads_.end(), fmt::format("a read of {} was answered twice", member.value()));
-  if (asked == reads_.end()) return;
-  Expect(index >= asked->second,
-         fmt::format("a read of {} at {} misses {}, committed before it came", member.value(),
-                     index.value(), asked->second.value()));
-  reads_.erase(asked);
-}
-
-void ClusterChecker::OnReadFailed(NodeId member, ReadId read) {
-  Expect(reads_.erase({member, read}) == 1,
-         fmt::format("a read of {} was answered twice", member.value()));
-}
-
-void ClusterChecker::OnCrash(NodeId member) {
-  std::erase_if(reads_, [&](const auto& read) { return read.first.first == member; });
+void ClusterChecker::OnApply(NodeId member, LogIndex index, std::string_view command,
+                             const Disk& disk) {
+  const bool known = index > LogIndex(0) && index <= committed();
+  if (!findings_.Expect(known, "state machine safety: {} applies {}, which is not committed",
+                        member.value(), index.value())) {
+    return;
+  }
+  const Entry& entry = Committed(index);
+  findings_.Expect(CommandOf(entry) == command, "state machine safety: {} applies another entry {}",
+                   member.value(), index.value());
+  findings_.Expect(disk.Covers(index, entry.term),
+                   "left before durable: {} applies entry {} of term {}, not on its disk",
+                   member.value(), index.value(), entry.term.value());
 }
 
 }  // namespace conclave::raft

@@ -1,88 +1,71 @@
 // The promises of Raft that only a view of all members can check (thesis figure 3.2): election
-// safety, log matching, leader completeness, state machine safety; and ours: votes and commits rest
-// on stable storage, a refused proposal never shows up, a read never misses what was committed
-// before it. Fed by TestCluster with everything that happens. Tests only.
+// safety, log matching, leader completeness, state machine safety; and that votes, acknowledgements
+// and commits rest on stable storage. Fed with everything that happens by TestCluster, and by the
+// simulator for whole members. Every problem begins with the name of the rule that is broken. Tests
+// and simulation only; one thread.
 #pragma once
 
 #include <map>
-#include <set>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "raft/core/core.h"
+#include "raft/core/disk.h"
+#include "raft/core/findings.h"
 
 namespace conclave::raft {
 
-// A member's stable storage: what a crash leaves.
-struct Disk {
-  HardState hard_state;
-  LogStart start;
-  std::vector<Entry> entries;  // contiguous from start.index + 1
-  LogIndex applied;            // what the state machine holds durably
-
-  // Rule R1: the task's hard state and entries, the latter replacing everything from their first
-  // index on.
-  void Write(const AppendTask& task);
-  // The log up to there is let go.
-  void Release(const LogStart& to);
-
-  LogIndex last_index() const { return start.index + entries.size(); }
-  // Null if it is not held.
-  const Entry* Find(LogIndex index) const;
-  // 0 if nothing is known of `index`.
-  Term TermAt(LogIndex index) const;
-};
-
 class ClusterChecker {
  public:
-  // Entries that `log`, the member's log as it is now, got with its last write.
+  // What is stable of a member's log; null if nothing is known of it.
+  using DiskOf = absl::FunctionRef<const Disk*(NodeId)>;
+
+  explicit ClusterChecker(Findings* findings) : findings_(*findings) {}
+
+  // `log`, the member's log as it is now, got `entries` with its last write.
   void OnWritten(NodeId member, const Disk& log, const std::vector<Entry>& entries);
+  // The hard state is on the member's stable storage.
+  void OnHardState(NodeId member, const HardState& durable);
   // `message` left its sender, whose stable storage is `disk`.
   void OnSent(const Message& message, const Disk& disk);
-  // `log` is the new leader's whole log, `disk` what of it is stable.
-  void OnLeader(NodeId leader, Term term, const Disk& log, const Disk& disk);
-  // The member now knows `commit` to be committed. `disks` are those of all members.
-  void OnCommit(const CoreStatus& status, const Configuration& configuration, const Disk& log,
-                const std::map<NodeId, const Disk*>& disks);
-  // `entry` was handed to apply by a member whose stable storage is `disk`.
-  void OnApply(NodeId member, const Entry& entry, const Disk& disk);
+  // `log` is the new leader's whole log, with `configuration` in force; `disk` what of it is
+  // stable.
+  void OnLeader(NodeId leader, Term term, const Configuration& configuration, const Disk& log,
+                const Disk& disk);
+  // The member now knows `commit` to be committed; `log` is its whole log, with `configuration` in
+  // force.
+  void OnCommit(NodeId member, LogIndex commit, const Configuration& configuration, const Disk& log,
+                DiskOf disk_of);
+  // The entry at `index` was handed to apply by a member whose stable storage is `disk`. `command`
+  // is empty for an entry without one. The commit is already known.
+  void OnApply(NodeId member, LogIndex index, std::string_view command, const Disk& disk);
 
-  // A command is known by its payload, which no two proposals share.
-  void OnProposed(Term term, const std::string& payload);
-  void OnProposalFailed(const std::string& payload);
-  void OnReadRequested(NodeId member, ReadId read);
-  void OnReadReady(NodeId member, ReadId read, LogIndex index);
-  void OnReadFailed(NodeId member, ReadId read);
-  // Its reads will not be answered any more.
-  void OnCrash(NodeId member);
-
-  void Report(std::string problem) { problems_.push_back(std::move(problem)); }
-
-  // In words; empty if all is well.
-  const std::vector<std::string>& problems() const { return problems_; }
   // The last index known to be committed by any member, ever.
   LogIndex committed() const { return LogIndex(committed_.size()); }
+  // Requires 0 < index <= committed().
+  const Entry& Committed(LogIndex index) const { return committed_[index.value() - 1]; }
 
  private:
-  struct Origin {
-    EntryKind kind;
-    std::string payload;
+  // An entry, and the term of the one before it.
+  struct Written {
     Term prev_term;
-    friend bool operator==(const Origin&, const Origin&) = default;
+    Entry entry;
   };
 
-  void Expect(bool holds, const std::string& problem);
-  void AddCommitted(const Entry& entry);
+  void OnEntry(NodeId member, Term prev_term, const Entry& entry);
+  void OnVote(NodeId voter, Term term, NodeId candidate);
+  void ClaimTerm(NodeId leader, Term term);
+  void CheckAccepted(const Message& message, const AppendResponse& response, const Disk& disk);
 
-  std::vector<std::string> problems_;
-  std::map<std::pair<Term, LogIndex>, Origin> origins_;  // of every entry ever written
-  std::map<std::pair<NodeId, Term>, NodeId> votes_;      // granted, real ones
+  Findings& findings_;
+  // Every entry ever written, by index; one for each term that it had there.
+  std::vector<absl::InlinedVector<Written, 1>> written_;
+  std::map<std::pair<NodeId, Term>, NodeId> votes_;  // granted, real ones
   std::map<Term, NodeId> leaders_;
-  std::vector<Entry> committed_;          // by index - 1
-  std::map<std::string, Term> proposed_;  // in which term
-  std::set<std::string> refused_;
-  std::map<std::pair<NodeId, ReadId>, LogIndex> reads_;  // what was committed when they came
+  std::vector<Entry> committed_;  // by index - 1
 };
 
 }  // namespace conclave::raft

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
 #include "raft/core/replication.h"
 
 namespace conclave::raft {
@@ -10,6 +11,7 @@ namespace conclave::raft {
 void OnCompacted(CoreState& state, LogIndex index) {
   state.everywhere = HeldEverywhere(state);
   const LogIndex to = std::min({index, state.applied, state.everywhere});
+  if (to < index) SIM_REACHED("raft.compaction.held_back");
   if (to <= state.log.start()) return;
   CHECK(to <= state.durable && to <= state.commit);
   state.log.CompactTo(to);

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/candidate.h"
 #include "raft/core/compaction.h"
 #include "raft/core/durability.h"
@@ -69,13 +71,18 @@ void OnWoke(CoreState& state) {
 
 // ---- One function per part of the output. ----
 
-LogIndex MayApply(const CoreState& state) { return std::min(state.commit, state.durable); }
+LogIndex MayApply(const CoreState& state) {
+  if (SEEDED_BUG(kApplyBeforeDurable)) return state.commit;
+  if (state.commit > state.durable) SIM_REACHED("raft.apply.waits_for_disk");
+  return std::min(state.commit, state.durable);
+}
 
 // Committed and durable here, in bounded pieces.
 std::vector<Entry> TakeApply(CoreState& state) {
   const LogIndex from = state.handed_to_apply.Next();
   std::vector<Entry> entries = state.log.Slice(from, MayApply(state), state.config.apply_bytes_max);
   if (!entries.empty()) state.handed_to_apply = entries.back().index;
+  if (state.handed_to_apply < MayApply(state)) SIM_REACHED("raft.apply.handed_in_pieces");
   CHECK(state.handed_to_apply <= state.commit);
   return entries;
 }
@@ -197,6 +204,10 @@ const Configuration& Core::configuration() const { return state_->configuration(
 bool Core::leading() const { return state_->leader() != nullptr; }
 
 Term Core::term() const { return state_->term; }
+
+LogIndex Core::last_index() const { return state_->log.last_index(); }
+
+LogIndex Core::durable() const { return state_->durable; }
 
 LogIndex Core::commit() const { return state_->commit; }
 

@@ -203,6 +203,8 @@ class Core {
   const Configuration& configuration() const;
   bool leading() const;
   Term term() const;
+  LogIndex last_index() const;
+  LogIndex durable() const;
   LogIndex commit() const;
   LogIndex applied() const;
 

@@ -66,7 +66,7 @@ TEST_F(ReadsTest, ANewLeaderCommitsInItsTermFirst_6_4) {
 }
 
 TEST_F(ReadsTest, ARoundRidesOnEntriesAndItsEchoDoesNotWaitForTheDisk_6_4) {
-  cluster_.checker().OnReadRequested(k1, ReadId(1));
+  cluster_.requests().OnReadRequested(k1, ReadId(1));
   cluster_.StepOnly(k1, ReadRequested{ReadId(1)});
   cluster_.Propose(k1, "x");
   EXPECT_EQ(cluster_.Underway(k1, k2), 1u);

@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
 
@@ -15,9 +17,14 @@ void AppendEntry(CoreState& state, Entry entry) {
 
 void TruncateLog(CoreState& state, LogIndex index) {
   CHECK_MSG(index > state.commit, "a committed entry must never be replaced");
+  if (index < state.unwritten && !state.writes.empty() && state.writes.back().last >= index) {
+    SIM_REACHED("raft.durable.truncated_in_flight");
+  }
+  if (index <= state.durable) SIM_REACHED("raft.durable.truncated");
   state.log.TruncateFrom(index);
   state.configurations.TruncateFrom(index);
   state.unwritten = std::min(state.unwritten, index);
+  if (SEEDED_BUG(kDurableKeptOnTruncation)) return;
   state.durable = std::min(state.durable, index.Prev());
 }
 
@@ -32,6 +39,7 @@ std::optional<AppendTask> TakeAppendTask(CoreState& state) {
     return std::nullopt;
   }
   if (!to_write && state.after_durable.empty()) return std::nullopt;
+  if (!to_write) SIM_REACHED("raft.durable.messages_wait_for_write");
   AppendTask task;
   task.write = ++state.last_write;
   if (state.hard_state_dirty) task.hard_state = HardState{state.term, state.vote};
@@ -54,7 +62,11 @@ bool OnAppended(CoreState& state, WriteId write) {
   }
   // An entry at or after the first index of a later write has been replaced by it, or is about to
   // be.
-  for (const WriteUnderWay& later : state.writes) reached = std::min(reached, later.first.Prev());
+  for (const WriteUnderWay& later : state.writes) {
+    if (SEEDED_BUG(kDurableBehindRewrite)) break;
+    if (reached >= later.first) SIM_REACHED("raft.durable.clamped_by_later_write");
+    reached = std::min(reached, later.first.Prev());
+  }
   reached = std::min(reached, state.unwritten.Prev());
   if (reached <= state.durable) return false;
   CHECK(reached <= state.log.last_index());

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/candidate.h"
 #include "raft/core/durability.h"
 #include "raft/core/reads.h"
@@ -17,6 +19,8 @@ void BecomeFollower(CoreState& state, Term term, NodeId leader) {
     state.term = term;
     state.vote = kNoNode;
     state.hard_state_dirty = true;
+  } else if (SEEDED_BUG(kVoteClearedOnStepDown)) {
+    state.vote = kNoNode;
   }
   state.role = Follower{.leader = leader,
                         .heard = state.now,
@@ -56,10 +60,20 @@ void AdvanceCommit(CoreState& state, LogIndex commit) {
 // follows them: a late request must not truncate what a newer one has brought (thesis 3.5).
 void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
-    if (entry.index <= state.log.start()) continue;
+    if (entry.index <= state.log.start()) {
+      SIM_REACHED("raft.follower.entry_before_start");
+      continue;
+    }
     const std::optional<Term> ours = state.log.TermAt(entry.index);
-    if (ours == entry.term) continue;
-    if (ours.has_value()) TruncateLog(state, entry.index);
+    if (ours == entry.term) {
+      SIM_REACHED("raft.follower.entry_repeated");
+      continue;
+    }
+    if (ours.has_value()) {
+      if (SEEDED_BUG(kConflictKept)) continue;
+      SIM_REACHED("raft.follower.conflict_truncated");
+      TruncateLog(state, entry.index);
+    }
     AppendEntry(state, entry);
   }
 }
@@ -69,6 +83,10 @@ void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
 AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
   CHECK(request.prev_index > state.log.start());
   const LogIndex hint = state.log.LastAtMost(request.prev_index, request.prev_term);
+  if (request.prev_index > state.log.last_index()) SIM_REACHED("raft.follower.request_after_gap");
+  if (hint.Next() < std::min(request.prev_index, state.log.last_index())) {
+    SIM_REACHED("raft.follower.hint_skips_entries");
+  }
   return {.accepted = false,
           .index = request.prev_index,
           .hint_index = hint,
@@ -83,6 +101,7 @@ void EchoNewRound(CoreState& state, NodeId from, const AppendRequest& request) {
   CHECK(follower.leader == from);
   if (request.entries.empty() || request.round <= follower.round_echoed) return;
   follower.round_echoed = request.round;
+  SIM_REACHED("raft.follower.round_echoed_early");
   state.Send(from, HeartbeatResponse{.round = request.round});
 }
 
@@ -110,24 +129,36 @@ void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request
   MergeEntries(state, request.entries);
   // Beyond the request nothing is known to match: what follows in our log may be another leader's.
   const LogIndex known = std::max(request.prev_index + request.entries.size(), state.log.start());
-  AdvanceCommit(state, std::min(request.commit, known));
+  if (known < state.log.last_index()) {
+    SIM_REACHED("raft.follower.request_before_end");
+    const LogIndex keep = std::max(known, state.commit);
+    if (SEEDED_BUG(kMatchingSuffixTruncated) && keep < state.log.last_index()) {
+      TruncateLog(state, keep.Next());
+    }
+  }
+  if (request.commit > known) SIM_REACHED("raft.follower.commit_clamped");
+  const LogIndex commit_max = SEEDED_BUG(kCommitNotClamped) ? state.log.last_index() : known;
+  AdvanceCommit(state, std::min(request.commit, commit_max));
   EchoNewRound(state, from, request);
   AppendResponse response;
   response.accepted = true;
-  response.index = known;
+  response.index = SEEDED_BUG(kAckedBeyondRequest) ? state.log.last_index() : known;
   response.round = request.round;
+  if (SEEDED_BUG(kAckBeforeSync)) return state.Send(from, response);
   state.SendAfterDurable(from, response);
 }
 
 void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
   HearLeader(state, from);
   // The leader says only what this member has acknowledged as durable.
-  if (heartbeat.commit > state.log.last_index()) {
+  if (heartbeat.commit > state.log.last_index() && !SEEDED_BUG(kHeartbeatCommitNotClamped)) {
     Fatal(
         "the leader knows of acknowledged entries that are not in this member's log: it was lost");
   }
   state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
-  AdvanceCommit(state, heartbeat.commit);
+  AdvanceCommit(state, SEEDED_BUG(kHeartbeatCommitNotClamped)
+                           ? std::min(heartbeat.commit, state.log.last_index())
+                           : heartbeat.commit);
   Follower& follower = *state.follower();
   follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);
   state.Send(from, HeartbeatResponse{.round = heartbeat.round});
@@ -144,6 +175,7 @@ void OnLeaderUnreachable(CoreState& state, NodeId peer) {
   Follower* follower = state.follower();
   if (follower == nullptr || follower->leader != peer || peer == kNoNode) return;
   FailReads(state);
+  SIM_REACHED("raft.follower.leader_connection_lost");
   follower->connection_lost = true;
   const auto spread = static_cast<uint64_t>(3 * state.config.heartbeat_interval.count());
   CHECK(spread > 0);
@@ -156,6 +188,7 @@ void OnFollowerWoke(CoreState& state) {
   if (state.now < state.election_at) return;
   if (state.IsVoter()) return StartPreVote(state);
   // Who does not vote does not campaign either; it only stops to believe in its leader.
+  SIM_REACHED("raft.follower.learner_gave_leader_up");
   BecomeFollower(state, state.term, kNoNode);
 }
 

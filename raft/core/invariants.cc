@@ -67,10 +67,8 @@ Broken CheckProgress(const CoreState& s, const Progress& peer) {
   if (peer.next() <= peer.match()) return "next is not after match";
   if (peer.next() > s.log.last_index().Next()) return "next is beyond the log";
   if (window.appends() > s.config.inflight_appends_max) return "too many in flight";
-  // The last one in may pass the bound of bytes, and one request always fits.
-  if (window.appends() > 1 && window.bytes() >= s.config.inflight_bytes_max +
-                                                    s.config.append_bytes_max +
-                                                    kEntryOverheadBytes) {
+  // The last one in may pass the bound of bytes, by as much as its entry is large.
+  if (window.appends() > 1 && window.bytes_before_last() >= s.config.inflight_bytes_max) {
     return "too many bytes in flight";
   }
   if (window.appends() > 0 && window.last() >= peer.next()) return "in flight beyond next";
@@ -117,6 +115,13 @@ Broken CheckLeader(const CoreState& s, const Leader& leader) {
   }
   if (leader.transferee != kNoNode && !s.configuration().IsVoter(leader.transferee)) {
     return "hands leadership to a member that does not vote";
+  }
+  for (const Message& message : s.messages) {
+    const bool hands_over =
+        std::holds_alternative<TimeoutNow>(message.body) && message.to == leader.transferee;
+    if (hands_over && leader.At(message.to).progress.match() < s.log.last_index()) {
+      return "hands leadership to a member that is behind";
+    }
   }
   for (const auto& [id, peer] : leader.peers) {
     if (!s.configuration().Contains(id)) return "sends to a member that is none";

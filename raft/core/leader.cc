@@ -3,17 +3,17 @@
 #include <algorithm>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
 #include "raft/core/proposals.h"
 #include "raft/core/quorum.h"
 #include "raft/core/transfer.h"
 
 namespace conclave::raft {
-namespace {
 
-// When this leader will have been without a quorum for an election timeout (thesis 6.2); kNever if
-// it is one by itself.
 Instant QuorumDeadline(const CoreState& state) {
+  if (SEEDED_BUG(kNoCheckQuorum)) return kNever;
   const Leader& leader = *state.leader();
   const uint64_t contact = MajorityValue(state.configuration(), [&](NodeId voter) {
     const Instant heard = voter == state.config.id ? kNever : leader.At(voter).heard;
@@ -23,8 +23,6 @@ Instant QuorumDeadline(const CoreState& state) {
   const Instant heard{Duration(static_cast<int64_t>(contact))};
   return heard == kNever ? kNever : heard + state.config.election_timeout;
 }
-
-}  // namespace
 
 void BecomeLeader(CoreState& state) {
   CHECK(state.candidate() != nullptr && !state.candidate()->pre_vote);
@@ -47,8 +45,14 @@ void OnLeaderWoke(CoreState& state) {
   Leader* leader = state.leader();
   CHECK(leader != nullptr);
   // A leader that hears from no quorum steps down, so that its clients look elsewhere (thesis 6.2).
-  if (state.now >= QuorumDeadline(state)) return BecomeFollower(state, state.term, kNoNode);
-  if (state.now >= leader->transfer_deadline) AbortTransfer(*leader);
+  if (state.now >= QuorumDeadline(state)) {
+    SIM_REACHED("raft.leader.stepped_down_without_quorum");
+    return BecomeFollower(state, state.term, kNoNode);
+  }
+  if (state.now >= leader->transfer_deadline) {
+    SIM_REACHED("raft.transfer.timed_out");
+    AbortTransfer(*leader);
+  }
   if (state.now < leader->heartbeat_at) return;
   leader->heartbeat_at = state.now + state.config.heartbeat_interval;
   leader->heartbeat_due = true;

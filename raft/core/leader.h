@@ -11,6 +11,10 @@ namespace conclave::raft {
 // committed (thesis 3.6.2).
 void BecomeLeader(CoreState& state);
 
+// When this leader will have been without a quorum for an election timeout (thesis 6.2); kNever if
+// it is one by itself.
+Instant QuorumDeadline(const CoreState& state);
+
 // The leader's timers: heartbeats, check-quorum, the end of a transfer's patience.
 void OnLeaderWoke(CoreState& state);
 Instant LeaderDeadline(const CoreState& state);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
 
@@ -40,7 +41,8 @@ void MemoryLog::TruncateFrom(LogIndex index) {
 
 void MemoryLog::CompactTo(LogIndex index) {
   CHECK(index >= start_ && index <= last_index());
-  start_term_ = *TermAt(index);
+  const bool keep_term = SEEDED_BUG(kCompactionTermLost) && start_ != LogIndex(0);
+  if (!keep_term) start_term_ = *TermAt(index);
   entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(index - start_));
   start_ = index;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
 
@@ -53,6 +55,7 @@ void Progress::Sent(LogIndex last, size_t bytes, LogIndex commit) {
   } else if (last >= next_) {
     window_.Add(last, bytes);
     next_ = last.Next();
+    if (SEEDED_BUG(kMatchOnSend)) match_ = last;
   }
 }
 
@@ -64,8 +67,10 @@ void Progress::HeartbeatSent(LogIndex leader_last) {
 
 void Progress::HeartbeatAnswered() {
   if (state_ == State::kProbe) {
+    if (probe_sent_) SIM_REACHED("raft.leader.probe_resent");
     probe_sent_ = false;
-  } else if (stalled_) {
+  } else if (stalled_ && !SEEDED_BUG(kLostAppendNotResent)) {
+    SIM_REACHED("raft.leader.stall_probed");
     stall_probe_ = true;
   }
   stalled_ = false;

@@ -33,6 +33,8 @@ class InflightWindow {
   bool Full(const WindowLimits& limits) const;
   size_t appends() const { return requests_.size(); }
   size_t bytes() const { return bytes_; }
+  // Without the newest request's; only while appends() > 0.
+  size_t bytes_before_last() const { return bytes_ - requests_.back().bytes; }
   // The last index sent; only while appends() > 0.
   LogIndex last() const { return requests_.back().last; }
 

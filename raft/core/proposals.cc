@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/durability.h"
 
 namespace conclave::raft {
@@ -11,8 +13,12 @@ namespace {
 // Why a proposal cannot be taken now, if it cannot.
 std::optional<RejectReason> Refusal(const CoreState& state, const Leader& leader, size_t bytes) {
   CHECK(bytes >= kEntryOverheadBytes);
-  if (leader.transferee != kNoNode) return RejectReason::kTransferring;
+  if (leader.transferee != kNoNode) {
+    SIM_REACHED("raft.proposal.refused_transferring");
+    return RejectReason::kTransferring;
+  }
   if (leader.uncommitted_bytes + bytes > state.config.uncommitted_bytes_max) {
+    SIM_REACHED("raft.proposal.refused_too_many");
     return RejectReason::kTooMany;
   }
   return std::nullopt;
@@ -57,7 +63,10 @@ void OnProposed(CoreState& state, std::vector<Proposal> proposals) {
 void OnProposeRequest(CoreState& state, NodeId from, Term term, const ProposeRequest& request) {
   CHECK(term <= state.term);
   Leader* leader = state.leader();
-  const bool takes = leader != nullptr && term == state.term;
+  const bool right_term = term == state.term || SEEDED_BUG(kProposalTakenInLaterTerm);
+  const bool takes = leader != nullptr && right_term;
+  if (leader == nullptr) SIM_REACHED("raft.proposal.refused_not_leader");
+  if (leader != nullptr && !right_term) SIM_REACHED("raft.proposal.refused_earlier_term");
   const ProposeResponse refused =
       takes ? TakeProposals(state, *leader, request.proposals) : RefuseAll(request.proposals);
   if (!refused.rejected.empty()) state.Send(from, refused);

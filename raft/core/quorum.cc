@@ -6,6 +6,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "raft/base/check.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
 namespace {
@@ -40,6 +41,7 @@ VoteResult TallyVotesOf(const std::vector<NodeId>& voters,
 
 uint64_t MajorityValue(const Configuration& configuration,
                        absl::FunctionRef<uint64_t(NodeId)> value_of) {
+  if (SEEDED_BUG(kLearnerCounted)) return MajorityValueOf(configuration.Members(), value_of);
   const uint64_t incoming = MajorityValueOf(configuration.voters, value_of);
   if (!configuration.joint()) return incoming;
   return std::min(incoming, MajorityValueOf(configuration.outgoing, value_of));

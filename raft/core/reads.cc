@@ -4,6 +4,9 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
+#include "raft/core/leader.h"
 #include "raft/core/quorum.h"
 
 namespace conclave::raft {
@@ -30,6 +33,13 @@ void RefuseRead(CoreState& state, const WaitingRead& read) {
   }
 }
 
+// A round answers only reads that came before it began.
+void AddRead(ReadRounds& rounds, const WaitingRead& read) {
+  if (rounds.under_way) SIM_REACHED("raft.read.waits_for_next_round");
+  const bool joins = SEEDED_BUG(kReadJoinsRoundUnderWay) && rounds.under_way;
+  (joins ? rounds.reads : rounds.waiting).push_back(read);
+}
+
 // The round holds if a quorum has echoed it, this member counting for itself.
 void FinishRound(CoreState& state, Leader& leader) {
   ReadRounds& rounds = leader.rounds;
@@ -37,7 +47,8 @@ void FinishRound(CoreState& state, Leader& leader) {
   const uint64_t echoed = MajorityValue(state.configuration(), [&](NodeId voter) {
     return voter == state.config.id ? rounds.round : leader.At(voter).round_echoed;
   });
-  if (echoed < rounds.round) return;
+  const bool heard_lately = SEEDED_BUG(kLeaseReadUnbounded) && state.now < QuorumDeadline(state);
+  if (echoed < rounds.round && !SEEDED_BUG(kReadWithoutRound) && !heard_lately) return;
   rounds.under_way = false;
   for (const WaitingRead& read : std::exchange(rounds.reads, {})) {
     AnswerRead(state, read, rounds.index);
@@ -47,10 +58,7 @@ void FinishRound(CoreState& state, Leader& leader) {
 }  // namespace
 
 void OnReadRequested(CoreState& state, ReadId read) {
-  if (Leader* leader = state.leader()) {
-    leader->rounds.waiting.push_back({read, state.config.id});
-    return;
-  }
+  if (Leader* leader = state.leader()) return AddRead(leader->rounds, {read, state.config.id});
   const NodeId leader_id = state.LeaderId();
   if (leader_id == kNoNode) return FailRead(state, read);
   std::deque<ForwardedRead>& reads = state.follower()->reads;
@@ -63,8 +71,11 @@ void OnReadIndexRequest(CoreState& state, NodeId from, Term term, const ReadInde
   CHECK(term <= state.term);
   const WaitingRead read{request.read, from};
   Leader* leader = state.leader();
-  if (leader == nullptr || term != state.term) return RefuseRead(state, read);
-  leader->rounds.waiting.push_back(read);
+  if (leader == nullptr || term != state.term) {
+    SIM_REACHED("raft.read.refused_not_leader");
+    return RefuseRead(state, read);
+  }
+  AddRead(leader->rounds, read);
 }
 
 void OnReadIndexResponse(CoreState& state, const ReadIndexResponse& response) {
@@ -72,7 +83,10 @@ void OnReadIndexResponse(CoreState& state, const ReadIndexResponse& response) {
   if (follower == nullptr) return;
   const auto asked = std::find_if(follower->reads.begin(), follower->reads.end(),
                                   [&](const ForwardedRead& r) { return r.read == response.read; });
-  if (asked == follower->reads.end()) return;  // given up, or answered twice
+  if (asked == follower->reads.end()) {  // given up, or answered twice
+    SIM_REACHED("raft.read.late_answer");
+    return;
+  }
   follower->reads.erase(asked);
   if (!response.ok) return FailRead(state, response.read);
   state.reads_ready.push_back({response.read, response.index});
@@ -82,7 +96,11 @@ void StartRound(CoreState& state, Leader& leader) {
   ReadRounds& rounds = leader.rounds;
   // Before the term's first commit the leader may not know the last entries that others committed
   // (thesis 6.4).
-  if (rounds.under_way || rounds.waiting.empty() || state.commit < leader.term_start) return;
+  if (rounds.under_way || rounds.waiting.empty()) return;
+  if (state.commit < leader.term_start && !SEEDED_BUG(kReadBeforeOwnTermCommit)) {
+    SIM_REACHED("raft.read.waits_for_own_term");
+    return;
+  }
   CHECK(rounds.reads.empty());
   ++rounds.round;
   rounds.under_way = true;
@@ -93,16 +111,20 @@ void StartRound(CoreState& state, Leader& leader) {
 
 void OnRoundEcho(CoreState& state, Leader& leader, Peer& peer, uint64_t round) {
   CHECK_MSG(round <= leader.rounds.round, "an echo of a round that never began");
-  peer.round_echoed = std::max(peer.round_echoed, round);
+  if (round < peer.round_echoed) SIM_REACHED("raft.read.late_echo");
+  peer.round_echoed =
+      std::max(peer.round_echoed, SEEDED_BUG(kStaleEchoCounted) ? peer.round_sent : round);
   if (leader.rounds.under_way) FinishRound(state, leader);
 }
 
 void FailReads(CoreState& state) {
   if (Follower* follower = state.follower()) {
+    if (!follower->reads.empty()) SIM_REACHED("raft.read.failed_with_leader");
     for (const ForwardedRead& read : std::exchange(follower->reads, {})) FailRead(state, read.read);
   }
   Leader* leader = state.leader();
   if (leader == nullptr) return;
+  if (leader->rounds.under_way) SIM_REACHED("raft.read.failed_on_step_down");
   for (const WaitingRead& read : std::exchange(leader->rounds.reads, {})) RefuseRead(state, read);
   for (const WaitingRead& read : std::exchange(leader->rounds.waiting, {})) RefuseRead(state, read);
   leader->rounds.under_way = false;
@@ -111,6 +133,7 @@ void FailReads(CoreState& state) {
 void ExpireReads(CoreState& state) {
   Follower* follower = state.follower();
   while (follower != nullptr && !follower->reads.empty() && state.now >= ReadsDeadline(state)) {
+    SIM_REACHED("raft.read.forwarded_timed_out");
     FailRead(state, follower->reads.front().read);
     follower->reads.pop_front();
   }

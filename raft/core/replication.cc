@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/quorum.h"
 #include "raft/core/reads.h"
 #include "raft/core/transfer.h"
@@ -29,6 +31,9 @@ AppendRequest RequestFor(const CoreState& state, const Progress& progress, bool 
   if (!with_entries) return request;
   request.entries = state.log.Slice(progress.next(), state.log.last_index(),
                                     state.config.append_bytes_max, state.config.append_entries_max);
+  if (prev + request.entries.size() < state.log.last_index()) {
+    SIM_REACHED("raft.leader.request_full");
+  }
   return request;
 }
 
@@ -49,6 +54,7 @@ void SendAppends(CoreState& state, NodeId id, Peer& peer) {
   while (peer.progress.next() <= last && peer.progress.MaySend(limits)) {
     SendAppend(state, id, peer, /*with_entries=*/true);
   }
+  if (peer.progress.window().Full(limits)) SIM_REACHED("raft.leader.window_full");
   if (peer.progress.OwesEmpty(limits, state.commit)) {
     SendAppend(state, id, peer, /*with_entries=*/false);
   }
@@ -60,7 +66,10 @@ void SendHeartbeat(CoreState& state, NodeId id, Peer& peer) {
   CHECK(leader.heartbeat_due || leader.rounds.under_way);
   if (leader.heartbeat_due) peer.progress.HeartbeatSent(state.log.last_index());
   peer.round_sent = leader.rounds.round;
-  state.Send(id, Heartbeat{.commit = std::min(state.commit, peer.progress.match()),
+  if (state.commit > peer.progress.match()) SIM_REACHED("raft.leader.heartbeat_commit_clamped");
+  const LogIndex match =
+      SEEDED_BUG(kHeartbeatCommitNotClamped) ? state.commit : peer.progress.match();
+  state.Send(id, Heartbeat{.commit = std::min(state.commit, match),
                            .round = leader.rounds.round,
                            .everywhere = state.everywhere});
 }
@@ -69,7 +78,7 @@ void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
   CHECK(!response.accepted);
   if (response.hint_index >= state.log.start()) {
     const LogIndex agree = state.log.LastAtMost(response.hint_index, response.hint_term);
-    peer.progress.Rejected(response.index, agree);
+    if (!peer.progress.Rejected(response.index, agree)) SIM_REACHED("raft.leader.late_rejection");
     return;
   }
   // A member without entries that every member had has lost its log, and only a snapshot could help
@@ -103,7 +112,10 @@ void OnHeartbeatResponse(CoreState& state, NodeId from, const HeartbeatResponse&
 
 void OnPeerLost(Leader& leader, NodeId id) {
   CHECK(id != kNoNode);
-  if (Peer* peer = leader.Find(id)) peer->progress.Lost();
+  Peer* peer = leader.Find(id);
+  if (peer == nullptr) return;
+  SIM_REACHED("raft.leader.peer_connection_lost");
+  peer->progress.Lost();
 }
 
 void MaybeCommit(CoreState& state) {
@@ -111,11 +123,16 @@ void MaybeCommit(CoreState& state) {
   if (leader == nullptr) return;
   const LogIndex held(MajorityValue(state.configuration(), [&](NodeId voter) {
     const bool self = voter == state.config.id;
+    if (self && SEEDED_BUG(kLeaderCountsUnsynced)) return state.log.last_index().value();
     return (self ? state.durable : leader->At(voter).progress.match()).value();
   }));
   // Only an entry of the leader's own term is committed by counting; it carries those before it
   // (thesis 3.6.2).
-  if (held <= state.commit || state.log.TermAt(held) != state.term) return;
+  if (held <= state.commit) return;
+  if (state.log.TermAt(held) != state.term && !SEEDED_BUG(kOldTermCommitted)) {
+    SIM_REACHED("raft.leader.old_term_not_counted");
+    return;
+  }
   const size_t bytes = state.log.BytesBetween(state.commit, held);
   CHECK(bytes <= leader->uncommitted_bytes);
   leader->uncommitted_bytes -= bytes;

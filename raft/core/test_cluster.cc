@@ -30,7 +30,7 @@ void TestCluster::Start(NodeId member) {
                                                     .snapshot_term = node.disk.start.term,
                                                     .configuration = node.disk.start.configuration,
                                                     .entries = node.disk.entries,
-                                                    .applied = node.disk.applied},
+                                                    .applied = node.applied},
                                      seed, now_);
   Take(member);
 }
@@ -48,7 +48,7 @@ void TestCluster::Step(NodeId member, Event event) {
 void TestCluster::StepOnly(NodeId member, Event event) {
   core(member).Step(now_, std::move(event));
   if (const auto broken = core(member).CheckInvariants()) {
-    checker_.Report(fmt::format("{}: {}", member.value(), *broken));
+    findings_.Report(fmt::format("{}: {}", member.value(), *broken));
   }
 }
 
@@ -69,18 +69,21 @@ void TestCluster::CarryOut(NodeId member, Output output) {
   }
   if (output.role_change) NoteRole(member, *output.role_change);
   for (const ProposalFailed& failed : output.proposals_failed) {
-    checker_.OnProposalFailed(proposals_.at(failed.id));
+    requests_.OnProposalFailed(proposals_.at(failed.id));
   }
   for (const ReadReady& ready : output.reads_ready) {
-    checker_.OnReadReady(member, ready.read, ready.index);
+    requests_.OnReadReady(member, ready.read, ready.index);
   }
-  for (const ReadFailed& failed : output.reads_failed) checker_.OnReadFailed(member, failed.read);
+  for (const ReadFailed& failed : output.reads_failed) requests_.OnReadFailed(member, failed.read);
   if (!output.proposals_failed.empty()) proposals_failed = output.proposals_failed;
   if (!output.reads_ready.empty()) reads_ready = output.reads_ready;
   if (!output.reads_failed.empty()) reads_failed = output.reads_failed;
   // What was committed is known to the checker before it is applied.
   Check(member);
-  for (const Entry& entry : output.apply) checker_.OnApply(member, entry, node.disk);
+  for (const Entry& entry : output.apply) {
+    const bool command = entry.kind == EntryKind::kCommand;
+    checker_.OnApply(member, entry.index, command ? entry.payload.view() : "", node.disk);
+  }
   if (!output.apply.empty()) node.applies.push_back(std::move(output.apply));
   if (output.compacted) {
     node.disk.Release(*output.compacted);
@@ -93,13 +96,14 @@ void TestCluster::NoteRole(NodeId member, const RoleChange& change) {
   const Node& node = nodes_.at(member);
   if (change.role != RoleName::kLeader) return;
   CHECK(change.leader == member);
-  checker_.OnLeader(member, change.term, node.log, node.disk);
+  checker_.OnLeader(member, change.term, core(member).configuration(), node.log, node.disk);
 }
 
 void TestCluster::Check(NodeId member) {
-  std::map<NodeId, const Disk*> disks;
-  for (const auto& [id, node] : nodes_) disks[id] = &node.disk;
-  checker_.OnCommit(status(member), core(member).configuration(), log(member), disks);
+  const Core& of = core(member);
+  checker_.OnCommit(member, of.commit(), of.configuration(), log(member),
+                    [this](NodeId id) { return &disk(id); });
+  requests_.OnCommit();
 }
 
 void TestCluster::ProposeAll(NodeId member, const std::vector<std::string>& payloads) {
@@ -107,7 +111,7 @@ void TestCluster::ProposeAll(NodeId member, const std::vector<std::string>& payl
   for (const std::string& payload : payloads) {
     const ProposalId id = ++last_proposal_;
     proposals_[id] = payload;
-    checker_.OnProposed(core(member).term(), payload);
+    requests_.OnProposed(core(member).term(), payload);
     proposed.proposals.push_back({id, Bytes::Copy(payload)});
   }
   Step(member, std::move(proposed));
@@ -117,7 +121,7 @@ ReadId TestCluster::ReadAll(NodeId member, uint64_t count) {
   CHECK(count > 0);
   for (uint64_t i = 0; i < count; ++i) {
     const ReadId read = ++last_read_;
-    checker_.OnReadRequested(member, read);
+    requests_.OnReadRequested(member, read);
     StepOnly(member, ReadRequested{read});
   }
   Take(member);
@@ -126,10 +130,10 @@ ReadId TestCluster::ReadAll(NodeId member, uint64_t count) {
 
 void TestCluster::Compact(NodeId member, LogIndex index) {
   Node& node = nodes_.at(member);
-  node.disk.applied = status(member).applied;
+  node.applied = status(member).applied;
   node.durable_commands = node.state_machine.size();
   // What is handed over but not yet applied is not in the count.
-  Step(member, Compacted{std::min(index, node.disk.applied)});
+  Step(member, Compacted{std::min(index, node.applied)});
 }
 
 void TestCluster::Crash(NodeId member) {
@@ -140,7 +144,7 @@ void TestCluster::Crash(NodeId member) {
   node.applies.clear();
   node.state_machine.resize(node.durable_commands);
   node.deadline = kNever;
-  checker_.OnCrash(member);
+  requests_.OnCrash(member);
 }
 
 void TestCluster::Restart(NodeId member) { Start(member); }
@@ -151,6 +155,7 @@ bool TestCluster::FinishWrite(NodeId member) {
   const AppendTask task = std::move(node.writes.front());
   node.writes.pop_front();
   node.disk.Write(task);
+  checker_.OnHardState(member, node.disk.hard_state);
   Send(member, task.after_durable);
   Step(member, Appended{task.write});
   return true;

@@ -1,7 +1,7 @@
 // Several cores in one process with disks, a network and a clock that do exactly what the test
 // says: writes become durable, messages arrive, get lost, repeat and overtake each other, and time
 // passes only when told. After every event the invariants of each core and of the whole cluster are
-// checked (cluster_checker.h). Tests only; one thread.
+// checked (cluster_checker.h, request_checker.h). Tests only; one thread.
 #pragma once
 
 #include <deque>
@@ -15,6 +15,9 @@
 
 #include "raft/core/cluster_checker.h"
 #include "raft/core/core.h"
+#include "raft/core/disk.h"
+#include "raft/core/findings.h"
+#include "raft/core/request_checker.h"
 
 namespace conclave::raft {
 
@@ -111,8 +114,8 @@ class TestCluster {
   }
   // The member that leads the latest term among those alive; kNoNode if none does.
   NodeId Leader();
-  ClusterChecker& checker() { return checker_; }
-  const std::vector<std::string>& problems() const { return checker_.problems(); }
+  RequestChecker& requests() { return requests_; }
+  const std::vector<std::string>& problems() const { return findings_.problems(); }
 
   // Of the last take of each member that had such.
   std::vector<ReadReady> reads_ready;
@@ -131,7 +134,8 @@ class TestCluster {
     std::deque<AppendTask> writes;
     std::deque<std::vector<Entry>> applies;
     std::vector<std::string> state_machine;
-    size_t durable_commands = 0;  // of state_machine, as of disk.applied
+    LogIndex applied;             // what the state machine holds durably,
+    size_t durable_commands = 0;  // and how many commands that are
     Instant deadline = kNever;
     uint64_t runs = 0;
   };
@@ -153,7 +157,9 @@ class TestCluster {
   ReadId last_read_;
   uint64_t sent_ = 0;
   Instant now_{Seconds(1)};
-  ClusterChecker checker_;
+  Findings findings_;
+  ClusterChecker checker_{&findings_};
+  RequestChecker requests_{&checker_, &findings_};
 };
 
 }  // namespace conclave::raft

@@ -3,6 +3,8 @@
 #include <tuple>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/candidate.h"
 
 namespace conclave::raft {
@@ -40,7 +42,10 @@ void ContinueTransfer(CoreState& state, const Leader& leader) {
   if (leader.transferee == kNoNode) return;
   const LogIndex match = leader.At(leader.transferee).progress.match();
   CHECK(match <= state.log.last_index());
-  if (match < state.log.last_index()) return;
+  if (match < state.log.last_index() && !SEEDED_BUG(kTransferToLaggard)) {
+    SIM_REACHED("raft.transfer.waits_for_catch_up");
+    return;
+  }
   state.Send(leader.transferee, TimeoutNow{});
 }
 
@@ -53,6 +58,7 @@ void AbortTransfer(Leader& leader) {
 void OnTimeoutNow(CoreState& state, NodeId from) {
   CHECK(from != state.config.id);
   if (from != state.LeaderId() || !state.IsVoter()) return;
+  SIM_REACHED("raft.transfer.campaigned");
   StartElection(state, /*transfer=*/true);
 }
 

@@ -1,6 +1,8 @@
 #include "raft/core/votes.h"
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
 
 namespace conclave::raft {
@@ -10,6 +12,7 @@ namespace {
 bool MayVoteFor(const CoreState& state, NodeId candidate) {
   CHECK(candidate != kNoNode);
   if (state.vote == kNoNode) return state.LeaderId() == kNoNode;
+  if (state.vote != candidate) SIM_REACHED("raft.vote.refused_already_voted");
   return state.vote == candidate;
 }
 
@@ -25,11 +28,15 @@ void AnswerPreVote(CoreState& state, NodeId from, Term term, bool up_to_date) {
 void AnswerVote(CoreState& state, NodeId from, bool up_to_date) {
   const bool granted = up_to_date && MayVoteFor(state, from);
   if (granted) {
+    if (state.vote == from) SIM_REACHED("raft.vote.granted_again");
     state.hard_state_dirty |= state.vote != from;
     state.vote = from;
     ResetElectionTimer(state);
   }
   CHECK(!granted || state.vote == from);
+  if (SEEDED_BUG(kVoteBeforeSync)) {
+    return state.Send(from, VoteResponse{.pre_vote = false, .granted = granted});
+  }
   state.SendAfterDurable(from, VoteResponse{.pre_vote = false, .granted = granted});
 }
 
@@ -37,7 +44,12 @@ void AnswerVote(CoreState& state, NodeId from, bool up_to_date) {
 
 void OnVoteRequest(CoreState& state, NodeId from, Term term, const VoteRequest& request) {
   CHECK(request.pre_vote || term == state.term);
-  const bool up_to_date = state.log.NoMoreUpToDateThan(request.last_index, request.last_term);
+  const bool up_to_date = SEEDED_BUG(kVoteForStaleLog) ||
+                          state.log.NoMoreUpToDateThan(request.last_index, request.last_term);
+  if (!up_to_date) {
+    if (request.pre_vote) SIM_REACHED("raft.prevote.refused_stale_log");
+    if (!request.pre_vote) SIM_REACHED("raft.vote.refused_stale_log");
+  }
   if (request.pre_vote) return AnswerPreVote(state, from, term, up_to_date);
   AnswerVote(state, from, up_to_date);
 }

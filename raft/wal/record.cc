@@ -5,6 +5,7 @@
 #include "raft/base/check.h"
 #include "raft/base/coding.h"
 #include "raft/base/crc32c.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
 namespace {
@@ -37,7 +38,8 @@ absl::StatusOr<Configuration> DecodeConfigurationField(ByteReader& reader) {
 
 uint32_t SumOf(const SegmentId& id) {
   const uint32_t sum = ExtendCrc32c(0, AsBytes(id.cluster_id));
-  return ExtendCrc32c(ExtendCrc32c(sum, AsBytes(id.member.value())), AsBytes(id.sequence));
+  const uint64_t sequence = SEEDED_BUG(kRecycledRecordsTaken) ? 0 : id.sequence;
+  return ExtendCrc32c(ExtendCrc32c(sum, AsBytes(id.member.value())), AsBytes(sequence));
 }
 
 RecordWriter::RecordWriter(std::string& out) : out_(out), begin_(out.size()) {

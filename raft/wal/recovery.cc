@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "raft/base/coding.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 #include "raft/wal/replay.h"
 #include "raft/wal/segment.h"
@@ -61,6 +63,7 @@ class LogReader {
 
   std::string PathOf(uint64_t sequence) const { return SegmentPath(options_.directory, sequence); }
   absl::Status Damage(uint64_t sequence, uint64_t offset, std::string_view how) const {
+    SIM_REACHED("wal.damage_refused");
     return absl::DataLossError(
         fmt::format("{}: damaged at offset {}: {}", PathOf(sequence), offset, how));
   }
@@ -115,6 +118,7 @@ absl::StatusOr<bool> LogReader::CheckHeader(uint64_t sequence, const std::string
   if (sequence != sequences_.back() || sequences_.size() == 1) {
     return Damage(sequence, 0, "no header of this segment");
   }
+  SIM_REACHED("wal.last_segment_unused");
   const SegmentScan scan = ScanSegment(content, SumOf(id));
   if (scan.damaged) {
     return Damage(
@@ -182,7 +186,7 @@ absl::Status LogReader::PlaySegment(uint64_t sequence) {
 }
 
 absl::Status LogReader::CheckTail() const {
-  if (!last_scan_.damaged) return absl::OkStatus();
+  if (!last_scan_.damaged || SEEDED_BUG(kDamageTakenForTornTail)) return absl::OkStatus();
   return Damage(
       log_.segments.back().sequence, last_scan_.end,
       fmt::format("the record at {} was written after it was durable", last_scan_.witness));
@@ -196,7 +200,10 @@ absl::Status LogReader::CutTail() {
   const std::string path = PathOf(log_.segments.back().sequence);
   absl::StatusOr<std::unique_ptr<File>> file = fs_.Open(path, OpenMode::kMustExist);
   if (!file.ok()) return file.status();
-  if (last_scan_.leftovers) log_.contents.torn_tail = true;
+  if (last_scan_.leftovers) {
+    SIM_REACHED("wal.torn_tail_cut");
+    log_.contents.torn_tail = true;
+  }
   if (last_scan_.used > last_scan_.end) {
     absl::Status status = ZeroAndSync(**file, last_scan_.end, last_scan_.used);
     if (!status.ok()) return status;
@@ -220,6 +227,7 @@ absl::StatusOr<RecoveredLog> LogReader::Run() {
   for (const uint64_t sequence : sequences_) {
     if (absl::Status status = PlaySegment(sequence); !status.ok()) return status;
   }
+  if (log_.segments.size() > 1) SIM_REACHED("wal.recovered_across_segments");
   if (absl::Status status = CheckTail(); !status.ok()) return status;
   log_.state = replay_.state();
   absl::StatusOr<WalContents> contents = replay_.Finish();

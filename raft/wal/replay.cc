@@ -6,6 +6,8 @@
 #include <iterator>
 #include <utility>
 
+#include "raft/base/probe.h"
+
 namespace conclave::raft {
 
 absl::Status Replay::BeginSegment(const LogState& start) {
@@ -34,6 +36,7 @@ absl::Status Replay::Add(Batch batch) {
     entries_ = std::move(batch.entries);
     return absl::OkStatus();
   }
+  if (first - first_index_ < entries_.size()) SIM_REACHED("wal.replaced_entries_replayed");
   entries_.resize(first - first_index_);
   std::move(batch.entries.begin(), batch.entries.end(), std::back_inserter(entries_));
   return absl::OkStatus();

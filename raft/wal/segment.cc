@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
+
 namespace conclave::raft {
 namespace {
 
@@ -23,6 +26,7 @@ std::optional<uint64_t> ParseName(std::string_view name, std::string_view suffix
 
 absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::string& from,
                                                   const std::string& to, uint64_t bytes) {
+  SIM_REACHED("wal.segment_recycled");
   if (absl::Status status = fs.Rename(from, to); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<File>> file = fs.Open(to, OpenMode::kMustExist);
   if (!file.ok()) return file.status();
@@ -30,6 +34,7 @@ absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::str
   if (!size.ok()) return size.status();
   absl::Status status = absl::OkStatus();
   if (*size > bytes) {
+    SIM_REACHED("wal.recycled_segment_cut");
     status = (*file)->Truncate(bytes);
     if (status.ok()) status = (*file)->Sync();
   } else {
@@ -77,12 +82,13 @@ absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::
                                                      std::optional<uint64_t> recycle) {
   const std::string path = SegmentPath(directory, sequence);
   if (fs.Exists(path)) {
+    SIM_REACHED("wal.unused_segment_replaced");
     if (absl::Status status = fs.Remove(path); !status.ok()) return status;
   }
   absl::StatusOr<std::unique_ptr<File>> file =
       recycle.has_value() ? RecycleFile(fs, FreePath(directory, *recycle), path, bytes)
                           : NewFile(fs, path, bytes);
-  if (!file.ok()) return file.status();
+  if (!file.ok() || SEEDED_BUG(kSegmentNameNotSynced)) return file;
   if (absl::Status status = fs.SyncDirectory(directory); !status.ok()) return status;
   return file;
 }

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 #include "raft/wal/segment.h"
 
@@ -36,6 +38,7 @@ SegmentedWal::~SegmentedWal() { *alive_ = false; }
 void SegmentedWal::Append(const AppendTask& task, Durable durable) {
   if (!task.hard_state.has_value() && task.entries.empty()) {
     // Nothing to write: due as soon as all before it is durable.
+    SIM_REACHED("wal.nothing_to_write");
     if (!queue_.empty()) {
       queue_.back().durable.push_back(std::move(durable));
     } else if (in_flight_.has_value()) {
@@ -48,20 +51,30 @@ void SegmentedWal::Append(const AppendTask& task, Durable durable) {
     return;
   }
   Write& write = WriteFor(RecordBytes(BatchPayloadBytes(task.entries)));
+  const Term last_term = state_.hard_state.term;
   if (task.hard_state.has_value()) state_.hard_state = *task.hard_state;
+  HardState written = state_.hard_state;
+  if (SEEDED_BUG(kVoteWrittenApart) && written.term > last_term) written.vote = kNoNode;
   RecordWriter writer(write.bytes);
-  EncodeBatch(state_.hard_state, task.entries, write.bytes);
+  EncodeBatch(written, task.entries, write.bytes);
   FinishRecord(writer, RecordType::kBatch, write);
   if (!task.entries.empty()) {
     const LogIndex first = task.entries.front().index;
     const LogIndex last = task.entries.back().index;
     CHECK(first > state_.snapshot_index && first <= state_.last_index.Next());
     CHECK(last - first == task.entries.size() - 1);
+    if (first <= state_.last_index) SIM_REACHED("wal.entries_replaced");
     state_.last_index = last;
     write.last_index = std::max(write.last_index, last);
     write.entries += task.entries.size();
   }
-  write.durable.push_back(std::move(durable));
+  if (SEEDED_BUG(kAckedBySyncUnderWay) && in_flight_.has_value()) {
+    in_flight_->durable.push_back(std::move(durable));
+  } else if (SEEDED_BUG(kHardStateNotSynced) && task.entries.empty()) {
+    lane_->Post(std::move(durable));
+  } else {
+    write.durable.push_back(std::move(durable));
+  }
   IssueNext();
 }
 
@@ -92,7 +105,10 @@ SegmentedWal::Write& SegmentedWal::WriteFor(uint64_t record_bytes) {
     queue_.emplace_back();
     queue_.back().sequence = tail_sequence_;
     queue_.back().offset = tail_offset_;
+  } else {
+    SIM_REACHED("wal.record_joined_write");
   }
+  if (tail_offset_ + record_bytes > options_.segment_bytes) SIM_REACHED("wal.segment_grown");
   Write& write = queue_.back();
   // Grows at least twofold, so that many small records do not move it each time.
   if (write.bytes.capacity() < write.bytes.size() + record_bytes) {
@@ -141,6 +157,7 @@ void SegmentedWal::IssueNext() {
 
 bool SegmentedWal::UsePreparedSegment() {
   if (prepared_ == nullptr) {
+    SIM_REACHED("wal.waits_for_segment");
     PrepareNextSegment();
     return false;
   }
@@ -196,6 +213,7 @@ void SegmentedWal::PrepareNextSegment() {
 void SegmentedWal::OnPrepared(absl::Status status, std::unique_ptr<File> file) {
   preparing_ = false;
   prepare_failed_ = !status.ok();
+  if (prepare_failed_) SIM_REACHED("wal.segment_not_prepared");
   prepared_ = std::move(file);
   const bool awaited = !in_flight_.has_value() && !queue_.empty();
   // A disk that is full now may have room again when the file is needed: it is tried once more
@@ -215,6 +233,7 @@ void SegmentedWal::DropReleased(LogIndex released, uint64_t in_segment) {
     const bool keep_file = free_files_.size() < kFreeFilesMax;
     // Works run in order, so a later one may count on the file.
     if (keep_file) free_files_.push_back(sequence);
+    if (!keep_file) SIM_REACHED("wal.segment_removed");
     fs_.RunInBackground(
         [fs = &fs_, directory = options_.directory, sequence, keep_file] {
           return DropSegment(*fs, directory, sequence, keep_file);

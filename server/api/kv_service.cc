@@ -5,6 +5,9 @@
 
 #include "kvstore/errors.h"
 #include "kvstore/validate.h"
+#include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "server/api/service.h"
 
 namespace conclave::server {
@@ -47,7 +50,10 @@ void ReadThenReply(const ApiContext& context, const CallRef& call, Request& requ
   if (serializable) return reply(context, call, request);
   context.node->Read(
       [context, call, reply, request = std::move(request)](const absl::Status& status) {
-        if (!call->open()) return;
+        if (!call->open()) {
+          SIM_REACHED("api.read.client_gone");
+          return;
+        }
         if (!status.ok()) return call->Finish(status);
         reply(context, call, request);
       });
@@ -78,11 +84,29 @@ void DeleteRange(const ApiContext& context, const CallRef& call, DeleteRangeRequ
                              bytes);
 }
 
+// The seeded bug of compares evaluated when proposed: the transaction as they come out here and
+// now.
+TxnRequest Decided(const kv::Store& store, const TxnRequest& request) {
+  TxnRequest question;
+  *question.mutable_compare() = request.compare();
+  TxnResponse answer;
+  CHECK(store.ReadOnlyTxn(question, &answer).ok());
+  TxnRequest decided = request;
+  decided.clear_compare();
+  // No version is below zero.
+  if (!answer.succeeded()) decided.add_compare()->set_result(etcdserverpb::Compare::LESS);
+  return decided;
+}
+
 void Txn(const ApiContext& context, const CallRef& call, TxnRequest& request,
          std::string_view bytes) {
   absl::Status valid = kv::Validate(request, context.options->max_txn_ops);
   if (valid.ok() && kv::IsReadOnly(request)) {
     return ReadThenReply(context, call, request, kv::IsSerializable(request), ReplyReadOnlyTxn);
+  }
+  if (SEEDED_BUG(kCompareAtPropose)) {
+    const std::string decided = Decided(context.node->store(), request).SerializeAsString();
+    return Write<TxnResponse>(context, call, valid, kv::CommandKind::kTxn, decided);
   }
   Write<TxnResponse>(context, call, valid, kv::CommandKind::kTxn, bytes);
 }

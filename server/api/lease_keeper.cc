@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -80,6 +82,7 @@ void LeaseKeeper::Ask(PeerMethod method, const Request& request, Instant deadlin
     if (response.ok() || !WorthRetrying(response.status()) || again >= deadline) {
       return done(std::move(response));
     }
+    SIM_REACHED("lease.question_asked_again");
     node_->lane()->RunAt(
         again, [this, alive, method, request, deadline, done = std::move(done)]() mutable {
           if (*alive) Ask<Request, Response>(method, request, deadline, std::move(done));
@@ -87,6 +90,7 @@ void LeaseKeeper::Ask(PeerMethod method, const Request& request, Instant deadlin
   };
   if (node_->leading()) return AnswerAsLeader(request, deadline, std::move(retry));
   if (node_->leader() == raft::kNoNode) return retry(kv::ErrNoLeader());
+  SIM_REACHED("lease.question_forwarded");
   peers_->CallPeer(node_->leader(), method, request.SerializeAsString(),
                    deadline - node_->lane()->Now(),
                    [retry = std::move(retry)](absl::StatusOr<std::string> bytes) mutable {
@@ -133,7 +137,8 @@ void LeaseKeeper::AnswerAsLeader(const LeaseKeepAliveRequest& request, Instant d
     if (!status.ok()) return done(status);
     const Instant now = node_->lane()->Now();
     kv::Lessor& lessor = node_->store().lessor();
-    if (lessor.Expiring(request.id(), now)) {
+    if (lessor.Expiring(request.id(), now) && !SEEDED_BUG(kExpiringLeaseRenewed)) {
+      SIM_REACHED("lease.renewal_waits_for_revoke");
       if (now + kRetryAfter >= deadline) return done(kv::ErrTimeout());
       node_->lane()->RunAt(now + kRetryAfter,
                            [this, alive, request, deadline, done = std::move(done)]() mutable {
@@ -146,6 +151,7 @@ void LeaseKeeper::AnswerAsLeader(const LeaseKeepAliveRequest& request, Instant d
     response.mutable_header()->set_revision(node_->store().revision());
     absl::StatusOr<int64_t> ttl = lessor.Renew(request.id(), now);
     if (!ttl.ok() && ttl.status() != kv::ErrLeaseNotFound()) return done(ttl.status());
+    if (!ttl.ok()) SIM_REACHED("lease.renewal_too_late");
     response.set_ttl(ttl.ok() ? *ttl : 0);
     done(std::move(response));
   });

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kvstore/watch/watch_hub.h"
+#include "raft/base/probe.h"
 #include "server/api/leader_guard.h"
 #include "server/api/service.h"
 
@@ -56,7 +57,10 @@ class WatchCall : public StreamHandler, private kv::WatchSink {
         break;  // ignored silently
     }
     // Answers to requests are always queued, so a client that does not read them may not send more.
-    if (call_ != nullptr && !call_->Writable()) call_->PauseReading();
+    if (call_ != nullptr && !call_->Writable()) {
+      SIM_REACHED("api.watch.reading_paused");
+      call_->PauseReading();
+    }
     context_.node->apply().WakeWatches();
   }
 

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
+
 namespace conclave::server {
 
 LogKeeper::LogKeeper(const LogKeeperOptions& options, Executor* lane, Executor* background,
@@ -18,7 +21,10 @@ void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
   bytes_ += bytes;
   if (flushed_ == raft::LogIndex(0))
     flushed_ = index;  // the first drain of this run: count from here
-  if (flushing_) return;
+  if (flushing_) {
+    SIM_REACHED("stages.log.applied_during_flush");
+    return;
+  }
   if (bytes_ < options_.bytes_max && index - flushed_ < options_.entries_max) return;
   StartFlush(index);
 }
@@ -29,7 +35,7 @@ void LogKeeper::StartFlush(raft::LogIndex index) {
   flushed_ = index;
   // The background lane must not touch this object: it may be gone by then.
   background_->Post([this, alive = alive_, engine = engine_, lane = lane_, index] {
-    engine->Flush();
+    if (!SEEDED_BUG(kLogReleasedBeforeFlush)) engine->Flush();
     lane->Post([this, alive, index] {
       if (!*alive) return;
       flushing_ = false;

@@ -4,14 +4,20 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
 #include "raft/base/random.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
 namespace {
 
 // Ids that no earlier run of this member can have used: each run draws where its own begin.
-uint64_t FirstId(uint64_t seed, std::string_view kind) { return Random(seed).Stream(kind).Next(); }
+uint64_t FirstId(uint64_t seed, std::string_view kind) {
+  if (SEEDED_BUG(kRequestIdReused) && kind == "request") return 1;
+  if (SEEDED_BUG(kReadIdReused) && kind == "read") return 1;
+  return Random(seed).Stream(kind).Next();
+}
 
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
 
@@ -49,6 +55,7 @@ void Node::Start() {
 
 void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done) {
   if (core_.commit() - core_.applied() > options_.unapplied_entries_max) {
+    SIM_REACHED("stages.proposal.too_many_unapplied");
     done({.status = kv::ErrTooManyRequests(), .response = {}});
     return;
   }
@@ -56,6 +63,9 @@ void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Don
 }
 
 void Node::ReadAsLessor(ReadGate::Done done) {
+  if (SEEDED_BUG(kKeepAliveWithoutRound) && leading() && store().lessor().promoted()) {
+    return done(absl::OkStatus());
+  }
   Read([this, done = std::move(done)](const absl::Status& status) mutable {
     if (!status.ok()) return done(status);
     if (!leading() || !store().lessor().promoted()) return done(kv::ErrNotPrimaryLessor());
@@ -88,9 +98,13 @@ void Node::WatchTransfer(Instant deadline, raft::NodeId target, raft::Term term,
                          absl::AnyInvocable<void(const absl::Status&)> done) {
   const bool moved = role_.leader != raft::kNoNode && role_.term > term;
   if (moved) {
+    if (role_.leader != target) SIM_REACHED("stages.transfer.another_leads");
     return done(role_.leader == target ? absl::OkStatus() : kv::ErrTimeoutLeaderTransfer());
   }
-  if (parts_.lane->Now() >= deadline) return done(kv::ErrTimeoutLeaderTransfer());
+  if (parts_.lane->Now() >= deadline) {
+    SIM_REACHED("stages.transfer.timed_out");
+    return done(kv::ErrTimeoutLeaderTransfer());
+  }
   parts_.lane->RunAt(
       parts_.lane->Now() + Milliseconds(5),
       [this, alive = alive_, deadline, target, term, done = std::move(done)]() mutable {
@@ -180,6 +194,7 @@ void Node::OnPublishAnswered(const absl::Status& status) {
     if (observer_ != nullptr) observer_->OnPublished();
     return;
   }
+  SIM_REACHED("stages.publish.tried_again");
   // Whatever it was (no quorum, a list that does not have this member), it will not be better at
   // once.
   parts_.lane->RunAt(parts_.lane->Now() + Seconds(1), [this, alive = alive_] {

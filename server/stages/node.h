@@ -103,6 +103,7 @@ class Node : private RaftStageOwner {
   // Cluster id, member id and term; the revision is the caller's (the store's own answers have it).
   void FillHeader(etcdserverpb::ResponseHeader* header) const;
   raft::CoreStatus Status() const { return core_.Status(); }
+  const raft::Core& core() const { return core_; }
   raft::NodeId leader() const { return role_.leader; }
   bool IsLearner() const { return core_.configuration().IsLearner(id()); }
   bool leading() const { return role_.role == raft::RoleName::kLeader; }
