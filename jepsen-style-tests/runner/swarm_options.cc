@@ -1,0 +1,168 @@
+#include "jepsen-style-tests/runner/swarm_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <vector>
+
+namespace conclave::sim {
+
+namespace {
+
+template <typename T>
+T OneOf(Random& random, std::initializer_list<T> choices) {
+  return choices.begin()[random.Below(choices.size())];
+}
+
+Duration Between(Random& random, Duration low, Duration high) {
+  return Duration(static_cast<int64_t>(
+      random.Between(static_cast<uint64_t>(low.count()), static_cast<uint64_t>(high.count()))));
+}
+
+bool Chance(Random& random, uint64_t percent) { return random.Below(100) < percent; }
+
+void DrawRaft(Random random, MemberOptions& member) {
+  raft::CoreConfig& core = member.node.core;
+  core.heartbeat_interval = Milliseconds(OneOf<int64_t>(random, {20, 50, 100, 100, 200}));
+  core.election_timeout = core.heartbeat_interval * OneOf<int64_t>(random, {4, 5, 10, 10, 10, 15});
+  core.append_bytes_max = OneOf<size_t>(random, {256, 4 << 10, 64 << 10, 1 << 20});
+  core.append_entries_max = OneOf<size_t>(random, {1, 3, 16, 4096});
+  core.inflight_appends_max = OneOf<size_t>(random, {1, 2, 8, 64});
+  core.inflight_bytes_max = OneOf<size_t>(random, {1 << 10, 64 << 10, 8 << 20});
+  core.uncommitted_bytes_max = OneOf<size_t>(random, {2 << 10, 1 << 20, 64 << 20, 64 << 20});
+  core.apply_bytes_max = OneOf<size_t>(random, {128, 4 << 10, 4 << 20});
+  member.segment_bytes = OneOf<size_t>(random, {4 << 10, 8 << 10, 32 << 10, 128 << 10});
+  member.node.log_keeper.entries_max = OneOf<uint64_t>(random, {10, 50, 200, 1000});
+  member.node.unapplied_entries_max = OneOf<size_t>(random, {20, 5000, 5000});
+}
+
+void DrawStore(Random random, MemberOptions& member) {
+  kv::StoreOptions& store = member.store;
+  store.seed = random.Next();
+  store.compaction_batch = OneOf<size_t>(random, {1, 5, 50, 1000});
+  member.node.apply.compaction_pause = Milliseconds(OneOf<int64_t>(random, {1, 10, 200}));
+  store.watch.response_bytes_max = OneOf<size_t>(random, {200, 2 << 10, 2 << 20});
+  store.watch.progress_interval = Milliseconds(OneOf<int64_t>(random, {500, 3000, 600'000}));
+  store.watch.catch_up_revisions_max = OneOf<size_t>(random, {1, 7, 1000});
+  store.watch.catch_up_bytes_max = OneOf<size_t>(random, {100, 4 << 20});
+  store.watch.recent_bytes_max = OneOf<size_t>(random, {0, 500, 64 << 20});
+  member.call_window_bytes = OneOf<size_t>(random, {64, 1 << 10, 64 << 10});
+  if (Chance(random, 10)) member.node.auto_compaction.revisions = 50;
+  member.leveldb = Chance(random, 12);
+  member.write_buffer_bytes = 64 << 10;  // LevelDB takes no less
+  member.flush_time = Milliseconds(OneOf<int64_t>(random, {0, 5, 500}));
+}
+
+void DrawDisk(Random random, DiskOptions& disk) {
+  disk.sync_min = std::chrono::microseconds(OneOf<int64_t>(random, {20, 100, 1000}));
+  disk.sync_max = disk.sync_min * OneOf<int64_t>(random, {1, 5, 20});
+  disk.slow_one_in = OneOf<uint32_t>(random, {0, 0, 100, 20});
+  disk.slow_max = Milliseconds(OneOf<int64_t>(random, {50, 400, 3000}));
+  disk.faults_under = Member::kWalDirectory;
+}
+
+NetworkOptions DrawNetwork(Random random) {
+  NetworkOptions network;
+  network.delay_min = std::chrono::microseconds(OneOf<int64_t>(random, {20, 200, 2000}));
+  network.delay_max = network.delay_min * OneOf<int64_t>(random, {1, 3, 10});
+  network.slow_permille = OneOf<uint64_t>(random, {0, 0, 5, 50});
+  network.slow_max = Milliseconds(OneOf<int64_t>(random, {20, 200, 2000}));
+  network.loss_permille = OneOf<uint64_t>(random, {0, 0, 0, 5, 50});
+  network.repeat_permille = OneOf<uint64_t>(random, {0, 0, 5, 50});
+  network.ordered = Chance(random, 60);
+  return network;
+}
+
+NemesisOptions DrawNemesis(Random random) {
+  NemesisOptions nemesis;
+  for (bool* fault : {&nemesis.kill, &nemesis.crash, &nemesis.stop, &nemesis.pause,
+                      &nemesis.partition, &nemesis.clog, &nemesis.weather, &nemesis.client_cut}) {
+    *fault = Chance(random, 45);
+  }
+  nemesis.wall_jump = Chance(random, 10);
+  nemesis.strand = Chance(random, 25);
+  nemesis.flap = Chance(random, 30);
+  nemesis.disk_hang = Chance(random, 20);
+  nemesis.disk_full = Chance(random, 10);
+  nemesis.sync_error = Chance(random, 15);
+  nemesis.rot = Chance(random, 10);
+  nemesis.misdirect = Chance(random, 5);
+  nemesis.between_max = Milliseconds(OneOf<int64_t>(random, {600, 2000, 2000, 8000}));
+  nemesis.lasts_max = Milliseconds(OneOf<int64_t>(random, {500, 3000, 10'000}));
+  return nemesis;
+}
+
+std::string Faults(const NemesisOptions& nemesis) {
+  const std::vector<std::pair<bool, const char*>> all = {{nemesis.kill, "kill"},
+                                                         {nemesis.crash, "crash"},
+                                                         {nemesis.stop, "stop"},
+                                                         {nemesis.pause, "pause"},
+                                                         {nemesis.wall_jump, "wall-jump"},
+                                                         {nemesis.partition, "partition"},
+                                                         {nemesis.clog, "clog"},
+                                                         {nemesis.weather, "weather"},
+                                                         {nemesis.strand, "strand"},
+                                                         {nemesis.flap, "flap"},
+                                                         {nemesis.client_cut, "client-cut"},
+                                                         {nemesis.disk_hang, "disk-hang"},
+                                                         {nemesis.disk_full, "disk-full"},
+                                                         {nemesis.sync_error, "sync-error"},
+                                                         {nemesis.rot, "rot"},
+                                                         {nemesis.misdirect, "misdirect"}};
+  std::string names;
+  for (const auto& [on, name] : all) {
+    if (on) names += (names.empty() ? "" : " ") + std::string(name);
+  }
+  return names.empty() ? "none" : names;
+}
+
+}  // namespace
+
+SwarmOptions DrawSwarmOptions(Random random) {
+  SwarmOptions options;
+  WorldOptions& world = options.world;
+  world.voters = OneOf<size_t>(random, {1, 3, 3, 3, 3, 3, 3, 3, 5, 5, 5, 7});
+  if (Chance(random, 15)) world.learners = random.Between(1, 2);
+  world.clock_rate_ppm_max = OneOf<int64_t>(random, {0, 50, 500, 20'000});
+  world.connection_timeout = Milliseconds(OneOf<int64_t>(random, {500, 2000, 10'000}));
+  world.network = DrawNetwork(random.Stream("network"));
+  DrawRaft(random.Stream("raft"), world.member);
+  DrawStore(random.Stream("store"), world.member);
+  DrawDisk(random.Stream("disk"), world.member.disk);
+  options.nemesis = DrawNemesis(random.Stream("nemesis"));
+  options.fault_phase = Between(random, Seconds(10), Seconds(50));
+  if (Chance(random, 15)) options.late_start = options.fault_phase;
+  return options;
+}
+
+std::string SwarmOptions::Describe() const {
+  const MemberOptions& member = world.member;
+  const raft::CoreConfig& core = member.node.core;
+  const NetworkOptions& net = world.network;
+  std::string text = fmt::format(
+      "cluster   {} voters, {} learners, engine {}, clocks within {} ppm\n", world.voters,
+      world.learners, member.leveldb ? "leveldb" : "memory", world.clock_rate_ppm_max);
+  text += fmt::format(
+      "raft      heartbeat {} ms, election {} ms, append {} bytes / {} entries, window {} / {} "
+      "bytes, uncommitted {} bytes, apply {} bytes\n",
+      ToMilliseconds(core.heartbeat_interval), ToMilliseconds(core.election_timeout),
+      core.append_bytes_max, core.append_entries_max, core.inflight_appends_max,
+      core.inflight_bytes_max, core.uncommitted_bytes_max, core.apply_bytes_max);
+  text += fmt::format("log       segments of {} bytes, kept {} entries, flush takes {} ms\n",
+                      member.segment_bytes, member.node.log_keeper.entries_max,
+                      ToMilliseconds(member.flush_time));
+  text += fmt::format(
+      "network   {:.3g}-{:.3g} ms, {}/1000 up to {} ms, lost {}/1000, repeated {}/1000, {}\n",
+      ToSeconds(net.delay_min) * 1e3, ToSeconds(net.delay_max) * 1e3, net.slow_permille,
+      ToMilliseconds(net.slow_max), net.loss_permille, net.repeat_permille,
+      net.ordered ? "in order" : "out of order");
+  text += fmt::format("disk      sync {:.3g}-{:.3g} ms, one in {} up to {} ms\n",
+                      ToSeconds(member.disk.sync_min) * 1e3, ToSeconds(member.disk.sync_max) * 1e3,
+                      member.disk.slow_one_in, ToMilliseconds(member.disk.slow_max));
+  text += fmt::format("faults    {} for {:.1f} s{}\n", Faults(nemesis), ToSeconds(fault_phase),
+                      late_start > Duration::zero() ? ", some members start late" : "");
+  return text;
+}
+
+}  // namespace conclave::sim

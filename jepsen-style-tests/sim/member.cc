@@ -1,0 +1,283 @@
+#include "jepsen-style-tests/sim/member.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "jepsen-style-tests/sim/member_links.h"
+#include "jepsen-style-tests/sim/observed_store.h"
+#include "jepsen-style-tests/sim/observed_wal.h"
+#include "jepsen-style-tests/sim/world.h"
+#include "kvstore/engine/leveldb_engine.h"
+#include "raft/base/check.h"
+#include "raft/base/text.h"
+#include "server/api/leader_guard.h"
+#include "server/api/lease_keeper.h"
+#include "server/stages/recovery.h"
+
+namespace conclave::sim {
+
+namespace {
+
+constexpr const char* kDbDirectory = "db";
+
+// The lane that may block: a flush runs in one go, but only after the time it takes.
+class BackgroundLane : public Executor {
+ public:
+  BackgroundLane(MemberLane* lane, Duration delay) : lane_(lane), delay_(delay) {}
+  void Post(Task task) override { lane_->RunAt(lane_->Now() + delay_, std::move(task)); }
+  TimerId RunAt(Instant when, Task task) override { return lane_->RunAt(when, std::move(task)); }
+  void CancelTimer(TimerId timer) override { lane_->CancelTimer(timer); }
+  Instant Now() const override { return lane_->Now(); }
+
+ private:
+  MemberLane* const lane_;
+  const Duration delay_;
+};
+
+}  // namespace
+
+// What a process holds; members are destroyed from the last to the first.
+struct Member::Process : server::NodeObserver {
+  Process(Member* of, const ClockOptions& clock)
+      : member(of),
+        lane(&of->world_->scheduler(), clock,
+             {.after_task = [of] { of->world_->AfterEvent(*of); },
+              .ended = [of](const ProcessEnded& end) { of->OnProcessEnded(end); }}),
+        background(&lane, of->options_.flush_time),
+        links(of->world_, of->id(), &lane) {}
+
+  ~Process() override {
+    for (const auto& served : calls) {
+      if (const auto call = served.lock()) call->Close();
+    }
+    if (node != nullptr) node->SetObserver(nullptr);
+    member->memory_disk_.Detach();
+  }
+
+  void OnRoleChange(const raft::RoleChange& change) override {
+    guard->OnRoleChange(change);
+    if (change.role != raft::RoleName::kLeader) return;
+    member->world_->Note("{} leads term {}", member->name(), change.term.value());
+  }
+  void OnPublished() override {}
+
+  // Closed ones are dropped when the list has doubled.
+  void Remember(const std::shared_ptr<ServedCall>& call) {
+    if (calls.size() >= forget_at) {
+      std::erase_if(calls, [](const auto& served) { return served.expired(); });
+      forget_at = 2 * calls.size() + 64;
+    }
+    calls.push_back(call);
+  }
+
+  Member* const member;
+  MemberLane lane;
+  BackgroundLane background;
+  MemberLinks links;
+  std::unique_ptr<kv::Engine> engine;
+  std::unique_ptr<raft::Wal> wal;
+  std::unique_ptr<kv::Store> store;
+  std::unique_ptr<server::Node> node;
+  std::unique_ptr<server::LeaderGuard> guard;
+  std::unique_ptr<server::LeaseKeeper> leases;
+  server::DispatchTable methods;
+  std::vector<std::weak_ptr<ServedCall>> calls;
+  size_t forget_at = 64;
+};
+
+Member::Member(World* world, MemberOptions options, const FaultAtlas* atlas, size_t position,
+               Random random)
+    : world_(world),
+      options_(std::move(options)),
+      random_(random),
+      disk_(random_.Next(), options_.disk, atlas, position),
+      locked_disk_(&disk_),
+      memory_disk_(random_.Next(), /*flush_one_in=*/200) {
+  disk_.SetFuseObserver([this] {
+    memory_disk_.Detach();
+    if (running()) process_->lane.Silence();
+  });
+  const absl::Status created = raft::Wal::Create(disk_, WalOptionsOf(), options_.initial);
+  CHECK_MSG(created.ok(), MessageOf(created));
+}
+
+Member::~Member() {
+  if (running()) process_->lane.End();
+  process_.reset();
+}
+
+std::string Member::name() const { return fmt::format("m{}", id().value()); }
+
+raft::WalOptions Member::WalOptionsOf() const {
+  return {.directory = kWalDirectory,
+          .cluster_id = options_.cluster_id,
+          .member = options_.id,
+          .segment_bytes = options_.segment_bytes};
+}
+
+server::Node& Member::node() { return *process_->node; }
+MemberLane& Member::lane() { return process_->lane; }
+kv::Store& Member::store() { return *process_->store; }
+
+bool Member::silent() const { return process_ == nullptr || process_->lane.silent(); }
+
+void Member::Start(const ClockOptions& clock) {
+  CHECK(!running() && !broken_);
+  process_ = std::make_unique<Process>(this, clock);
+  absl::Status started;
+  try {
+    started = StartProcess();
+  } catch (const ProcessEnded& end) {
+    OnProcessEnded(end);
+  }
+  if (!started.ok()) {
+    world_->Note("{} refuses to start: {}", name(), MessageOf(started));
+    process_->lane.End();
+    process_.reset();
+    disk_.Kill();
+    broken_ = absl::IsDataLoss(started);
+    world_->OnRefusedToStart(*this, started);
+    return;
+  }
+  world_->OnStarted(*this);
+  BuryIfDead();
+}
+
+absl::StatusOr<std::unique_ptr<kv::Engine>> Member::OpenEngine() {
+  if (!options_.leveldb) return std::make_unique<kv::MemoryEngine>(&memory_disk_);
+  kv::LevelDbOptions options;
+  options.write_buffer_bytes = options_.write_buffer_bytes;
+  options.drained = true;
+  return kv::OpenLevelDbEngine(&locked_disk_, kDbDirectory, options);
+}
+
+absl::Status Member::StartProcess() {
+  Process& process = *process_;
+  auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
+  if (!opened.ok()) return opened.status();
+  auto engine = OpenEngine();
+  if (!engine.ok()) return engine.status();
+  process.engine = *std::move(engine);
+
+  kv::StoreOptions store_options = options_.store;
+  store_options.recorder = [this](const auto& revisions) { world_->OnEvents(*this, revisions); };
+  auto store = kv::Store::Open(process.engine.get(), store_options, world_->bootstrap_members());
+  if (!store.ok()) return store.status();
+  world_->invariants().OnStart(id(), opened->contents, (*store)->applied_index(),
+                               (*store)->revision());
+  process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
+  process.store =
+      std::make_unique<ObservedStore>(id(), *std::move(store), &world_->invariants(), world_);
+  auto recovered = server::Recover(std::move(opened->contents), *process.store);
+  if (!recovered.ok()) return recovered.status();
+
+  server::NodeOptions node_options = options_.node;
+  node_options.cluster_id = options_.cluster_id;
+  node_options.core.id = id();
+  node_options.name = name();
+  const server::NodeParts parts{.lane = &process.lane,
+                                .background = &process.background,
+                                .clock = &process.lane,
+                                .wal = process.wal.get(),
+                                .transport = &process.links,
+                                .engine = process.engine.get(),
+                                .store = process.store.get()};
+  process.node = std::make_unique<server::Node>(node_options, parts, *std::move(recovered),
+                                                random_.Stream(fmt::format("{}", ++runs_)).Next());
+  Serve();
+  process.node->Start();
+  return absl::OkStatus();
+}
+
+void Member::Serve() {
+  Process& process = *process_;
+  process.guard =
+      std::make_unique<server::LeaderGuard>(&process.lane, process.node->election_timeout());
+  process.leases = std::make_unique<server::LeaseKeeper>(process.node.get(), &process.links);
+  process.node->SetObserver(&process);
+  const server::ApiContext context{.node = process.node.get(),
+                                   .leader_guard = process.guard.get(),
+                                   .lease_keeper = process.leases.get(),
+                                   .options = &options_.api};
+  server::AddKvService(process.methods, context);
+  server::AddLeaseService(process.methods, context);
+  server::AddWatchService(process.methods, context);
+  server::AddClusterService(process.methods, context);
+  server::AddMaintenanceService(process.methods, context);
+}
+
+void Member::OnProcessEnded(const ProcessEnded& end) {
+  process_->lane.Silence();
+  world_->Note("{} ends itself: {}", name(), end.what);
+  // Only a disk that fails may end a process, and only its log sees one fail (sim_disk.h).
+  const bool expected = !end.bug && (end.what.starts_with("the log could not be ") ||
+                                     end.what.starts_with("a segment could not be released"));
+  if (!expected) {
+    world_->Report(fmt::format("{}: {}: {}", end.bug ? "check: failed" : "fatal: ended itself",
+                               name(), end.what));
+  }
+  world_->BurySoon(*this);
+}
+
+void Member::BuryIfDead() {
+  if (!running() || !silent()) return;
+  End(disk_.fuse_blown() ? EndOfProcess::kCrash : EndOfProcess::kKill);
+}
+
+void Member::End(EndOfProcess how) {
+  CHECK(running());
+  const bool gently = how == EndOfProcess::kStop && !silent();
+  if (gently) process_->engine->Flush();
+  process_->lane.End();
+  process_.reset();
+  if (how == EndOfProcess::kCrash) {
+    disk_.Crash(random_);
+  } else {
+    disk_.Kill();
+  }
+  world_->OnEnded(*this, how);
+}
+
+void Member::StopGently() {
+  process_->lane.Deliver([this] {
+    process_->node->StepAside([this, run = runs_] {
+      // Not from within the node that is to go.
+      world_->scheduler().After(Duration::zero(), [this, run] {
+        if (running() && runs_ == run) End(EndOfProcess::kStop);
+      });
+    });
+  });
+}
+
+void Member::ReceiveFromPeer(const Bytes& bytes) {
+  if (!running()) return;
+  process_->lane.Deliver([this, bytes] { process_->links.Receive(bytes); });
+}
+
+void Member::AskedByPeer(server::PeerMethod method, const std::string& request,
+                         server::PeerCalls::Answer answer) {
+  if (!running()) return;
+  process_->lane.Deliver([this, method, request, answer = std::move(answer)]() mutable {
+    process_->links.OnQuestion(method, request, std::move(answer));
+  });
+}
+
+void Member::OnConnected(raft::NodeId peer) {
+  if (!running()) return;
+  process_->lane.Deliver([this, peer] { process_->links.OnConnected(peer); });
+}
+
+void Member::OnUnreachable(raft::NodeId peer) {
+  if (!running()) return;
+  process_->lane.Deliver([this, peer] { process_->links.OnUnreachable(peer); });
+}
+
+void Member::Accept(const std::shared_ptr<ClientCall>& client, const CallRequest& request) {
+  process_->lane.Deliver([this, client, request] {
+    process_->Remember(ServedCall::Start(process_->methods, &process_->lane, &world_->network(),
+                                         client, request, options_.call_window_bytes));
+  });
+}
+
+}  // namespace conclave::sim

@@ -1,0 +1,113 @@
+// One simulated member: a machine (disk, engine files, clock) and, while it runs, the process on
+// it: everything from the services of server/api down to the log, the same code as in production,
+// on simulated seams. The machine outlives its processes. One thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jepsen-style-tests/sim/member_lane.h"
+#include "jepsen-style-tests/sim/sim_call.h"
+#include "jepsen-style-tests/sim/sim_disk.h"
+#include "kvstore/engine/memory_engine.h"
+#include "kvstore/store.h"
+#include "raft/base/locked_file_system.h"
+#include "raft/core/configuration.h"
+#include "raft/wal/wal.h"
+#include "server/api/service.h"
+#include "server/peer/peer_calls.h"
+#include "server/stages/node.h"
+
+namespace conclave::sim {
+
+class World;
+
+struct MemberOptions {
+  raft::NodeId id;
+  uint64_t cluster_id = 0;
+  raft::Configuration initial;
+  server::NodeOptions node = {};  // ids and name are filled in
+  server::ApiOptions api = {};
+  kv::StoreOptions store = {};
+  size_t segment_bytes = 256 << 10;
+  bool leveldb = false;                  // else the engine in memory, with the same promises
+  size_t write_buffer_bytes = 64 << 10;  // of LevelDB
+  Duration flush_time{};                 // how long an engine flush takes
+  size_t call_window_bytes = 64 << 10;
+  DiskOptions disk = {};
+};
+
+// How a process ends.
+enum class EndOfProcess {
+  kStop,   // SIGTERM: the state is flushed first
+  kKill,   // kill -9: the machine keeps what was written
+  kCrash,  // the power goes: what was not synced is lost, kept or torn
+};
+
+class Member {
+ public:
+  Member(World* world, MemberOptions options, const FaultAtlas* atlas, size_t position,
+         Random random);
+  ~Member();
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  // Starts the process; it may refuse (broken()) or end itself at once.
+  void Start(const ClockOptions& clock);
+  void End(EndOfProcess how);
+  // Hands leadership over if it leads, as the server does on SIGTERM, then ends with kStop.
+  void StopGently();
+
+  bool running() const { return process_ != nullptr; }
+  // It found its data damaged and said so: it stays down for good.
+  bool broken() const { return broken_; }
+  // Nothing it says may get out: it does not run, or is dead and does not know (the fuse of its
+  // disk has blown, or it ended itself in the present event).
+  bool silent() const;
+  // Ends it if that is so; the world calls this after its event.
+  void BuryIfDead();
+
+  raft::NodeId id() const { return options_.id; }
+  std::string name() const;
+  SimDisk& disk() { return disk_; }
+  // While running.
+  server::Node& node();
+  MemberLane& lane();
+  kv::Store& store();
+
+  // From the network.
+  void ReceiveFromPeer(const Bytes& bytes);
+  void AskedByPeer(server::PeerMethod method, const std::string& request,
+                   server::PeerCalls::Answer answer);
+  void OnConnected(raft::NodeId peer);
+  void OnUnreachable(raft::NodeId peer);
+  // A client's request arrives.
+  void Accept(const std::shared_ptr<ClientCall>& client, const CallRequest& request);
+
+  static constexpr const char* kWalDirectory = "wal";
+
+ private:
+  struct Process;
+
+  raft::WalOptions WalOptionsOf() const;
+  absl::Status StartProcess();
+  void Serve();
+  absl::StatusOr<std::unique_ptr<kv::Engine>> OpenEngine();
+  void OnProcessEnded(const ProcessEnded& end);
+
+  World* const world_;
+  const MemberOptions options_;
+  Random random_;
+  SimDisk disk_;
+  LockedFileSystem locked_disk_;  // LevelDB's view of it
+  kv::MemoryDisk memory_disk_;    // of the engine in memory
+  std::unique_ptr<Process> process_;
+  bool broken_ = false;
+  uint64_t runs_ = 0;
+};
+
+}  // namespace conclave::sim

@@ -1,0 +1,68 @@
+// A state machine that tells RaftInvariants, and one observer more, of everything that is applied
+// to it, and is otherwise the store it holds. Stands between the stages and the real store of a
+// simulated member, on its lane.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "jepsen-style-tests/sim/raft_invariants.h"
+#include "kvstore/store.h"
+
+namespace conclave::sim {
+
+class StoreObserver {
+ public:
+  virtual ~StoreObserver() = default;
+  // Right after the entry at `index`. `command` is empty for an entry without one; `result` has a
+  // response only where somebody waits for it; `revision` is the store's now.
+  virtual void OnApplied(raft::NodeId member, uint64_t index, std::string_view command,
+                         const kv::ApplyResult& result, int64_t revision) = 0;
+};
+
+class ObservedStore final : public kv::Store {
+ public:
+  // `invariants` has been told of the start of this run before the first call. `observer` may be
+  // null. Both outlive this.
+  ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, RaftInvariants* invariants,
+                StoreObserver* observer);
+
+  kv::ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) override;
+  void ApplyNothing(uint64_t index) override;
+  void Commit() override { store_->Commit(); }
+  uint64_t applied_index() const override { return store_->applied_index(); }
+
+  int64_t revision() const override { return store_->revision(); }
+  int64_t compact_revision() const override { return store_->compact_revision(); }
+  std::vector<kv::SharedRevisionEvents> ReadEvents(int64_t from, size_t revisions_max,
+                                                   size_t bytes_max) const override;
+  std::optional<kv::Record> RecordAt(std::string_view key, kv::Revision revision) const override;
+
+  absl::Status Range(const etcdserverpb::RangeRequest& request,
+                     etcdserverpb::RangeResponse* response) const override;
+  absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
+                           etcdserverpb::TxnResponse* response) const override;
+  absl::StatusOr<kv::HashResult> HashKv(int64_t revision) const override;
+  uint32_t Hash() const override { return store_->Hash(); }
+  std::vector<etcdserverpb::Member> Members() const override { return store_->Members(); }
+  std::vector<etcdserverpb::AlarmMember> Alarms() const override { return store_->Alarms(); }
+  uint64_t SizeBytes() const override { return store_->SizeBytes(); }
+
+  kv::Lessor& lessor() override { return store_->lessor(); }
+  kv::WatchHub& watches() override { return store_->watches(); }
+
+  bool CompactStep() override { return store_->CompactStep(); }
+  int64_t compacted_physically() const override { return store_->compacted_physically(); }
+
+ private:
+  void Tell(uint64_t index, std::string_view command, const kv::ApplyResult& result);
+
+  const raft::NodeId member_;
+  const std::unique_ptr<kv::Store> store_;
+  RaftInvariants* const invariants_;
+  StoreObserver* const observer_;
+};
+
+}  // namespace conclave::sim

@@ -1,0 +1,236 @@
+#include "jepsen-style-tests/sim/raft_invariants.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "raft/base/check.h"
+
+namespace conclave::sim {
+
+using raft::Disk;
+using raft::HardState;
+using raft::LogIndex;
+using raft::NodeId;
+using raft::Term;
+
+RaftInvariants::Member& RaftInvariants::At(NodeId member) {
+  const auto found = members_.find(member);
+  CHECK(found != members_.end());
+  return found->second;
+}
+
+void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
+                             uint64_t applied_index, int64_t store_revision) {
+  const auto [found, is_new] = members_.try_emplace(member, recovered);
+  Member& of = found->second;
+  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered);
+  findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
+  if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
+  checker_.OnHardState(member, recovered.hard_state);
+  of.applied = applied_index;
+  of.revision = store_revision;
+  const Disk& log = of.mirror.log();
+  // As a core begins (raft/core/state.cc).
+  const LogIndex commit = std::max(log.start.index, LogIndex(applied_index));
+  of.view = {.term = recovered.hard_state.term,
+             .leading = false,
+             .last_index = log.last_index(),
+             .durable = log.last_index(),
+             .commit = commit,
+             .applied = commit};
+  CheckStore(member, of);
+}
+
+void RaftInvariants::CheckStore(NodeId member, const Member& of) {
+  const Disk& log = of.mirror.log();
+  const LogIndex applied(of.applied);
+  findings_.Expect(applied <= committed(),
+                   "durability: the store of {} holds entry {}, which was never committed",
+                   member.value(), of.applied);
+  findings_.Expect(applied >= log.start.index && applied <= log.last_index(),
+                   "durability: the store of {} ends at {}, its log has {} to {}", member.value(),
+                   of.applied, log.start.index.Next().value(), log.last_index().value());
+  CheckRevision(member, of.applied, of.revision);
+}
+
+void RaftInvariants::OnCrash(NodeId member) {
+  // It may not have come so far as to start.
+  const auto found = members_.find(member);
+  if (found != members_.end()) found->second.view = {};
+}
+
+void RaftInvariants::OnWiped(NodeId member) { members_.erase(member); }
+
+void RaftInvariants::OnAppend(NodeId member, const raft::AppendTask& task) {
+  Member& of = At(member);
+  if (task.hard_state) CheckHardState(member, *task.hard_state, of.mirror.log().hard_state);
+  of.mirror.Append(task);
+  checker_.OnWritten(member, of.mirror.log(), task.entries);
+}
+
+void RaftInvariants::CheckHardState(NodeId member, const HardState& now, const HardState& before) {
+  findings_.Expect(now.term >= before.term, "monotone: {} writes term {} after term {}",
+                   member.value(), now.term.value(), before.term.value());
+  const bool bound = now.term == before.term && before.vote != raft::kNoNode;
+  findings_.Expect(!bound || now.vote == before.vote,
+                   "one vote per term: {} writes a vote for {} after one for {} in term {}",
+                   member.value(), now.vote.value(), before.vote.value(), now.term.value());
+}
+
+void RaftInvariants::OnDurable(NodeId member, raft::WriteId write) {
+  Member& of = At(member);
+  findings_.Expect(of.mirror.Done(write), "durability: {} is told of write {}, not under way",
+                   member.value(), write.value());
+  checker_.OnHardState(member, of.mirror.disk().hard_state);
+}
+
+void RaftInvariants::OnRelease(NodeId member, const raft::LogStart& to) {
+  Member& of = At(member);
+  const Disk& log = of.mirror.log();
+  const bool may = to.index >= log.start.index && to.index <= LogIndex(of.applied) &&
+                   to.index <= log.last_index();
+  if (!findings_.Expect(may, "durability: {} lets go of its log up to {}, applied is {}",
+                        member.value(), to.index.value(), of.applied)) {
+    return;
+  }
+  CheckReleased(member, of, to);
+  of.mirror.Release(to);
+}
+
+// Nobody can be sent what is gone, so everybody has it (raft/core/compaction.h).
+void RaftInvariants::CheckReleased(NodeId member, const Member& of, const raft::LogStart& to) {
+  const raft::Configuration& configuration = of.mirror.ConfigurationAt(to.index);
+  const bool right =
+      of.mirror.log().TermAt(to.index) == to.term && configuration == to.configuration;
+  findings_.Expect(right, "durability: {} begins its log after {} with another term or members",
+                   member.value(), to.index.value());
+  for (const NodeId id : configuration.Members()) {
+    const auto other = members_.find(id);
+    if (other == members_.end()) continue;
+    findings_.Expect(other->second.mirror.disk().Covers(to.index, to.term),
+                     "durability: {} lets go of its log up to {}, which {} does not hold",
+                     member.value(), to.index.value(), id.value());
+  }
+}
+
+void RaftInvariants::OnSent(const raft::Message& message) {
+  checker_.OnSent(message, At(message.from).mirror.disk());
+  if (const auto* response = std::get_if<raft::AppendResponse>(&message.body)) {
+    if (response->accepted) CheckAccepted(message, *response);
+  }
+  if (std::holds_alternative<raft::TimeoutNow>(message.body)) CheckHandOver(message);
+}
+
+// Thesis 3.10: the target holds all that the leader holds, or the election may be lost.
+void RaftInvariants::CheckHandOver(const raft::Message& message) {
+  const raft::Disk& log = At(message.from).mirror.log();
+  const auto target = members_.find(message.to);
+  const bool holds =
+      target != members_.end() &&
+      target->second.mirror.disk().Covers(log.last_index(), log.TermAt(log.last_index()));
+  findings_.Expect(holds, "transfer: {} hands leadership to {}, which does not hold entry {}",
+                   message.from.value(), message.to.value(), log.last_index().value());
+}
+
+// What is acknowledged to a leader is what that leader has.
+void RaftInvariants::CheckAccepted(const raft::Message& message,
+                                   const raft::AppendResponse& response) {
+  const auto found = members_.find(message.to);
+  if (found == members_.end()) return;
+  const Member& leader = found->second;
+  const Disk& disk = At(message.from).mirror.disk();
+  const bool current = leader.view.leading && leader.view.term == message.term &&
+                       disk.hard_state.term == message.term;
+  const Disk& log = leader.mirror.log();
+  if (!current || response.index < log.start.index) return;
+  findings_.Expect(disk.Covers(response.index, log.TermAt(response.index)),
+                   "log matching: {} acknowledges {} to {} and has another entry there",
+                   message.from.value(), response.index.value(), message.to.value());
+}
+
+void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view command,
+                             int64_t revision) {
+  Member& of = At(member);
+  findings_.Expect(index == of.applied + 1, "state machine safety: {} applies {} after {}",
+                   member.value(), index, of.applied);
+  findings_.Expect(revision >= of.revision, "monotone: {} goes from revision {} to {}",
+                   member.value(), of.revision, revision);
+  // A core hands entries to apply before anybody can ask it what it believes to be committed.
+  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index));
+  checker_.OnApply(member, LogIndex(index), command, of.mirror.disk());
+  CheckRevision(member, index, revision);
+  of.applied = index;
+  of.revision = revision;
+}
+
+void RaftInvariants::CheckRevision(NodeId member, uint64_t index, int64_t revision) {
+  if (revisions_.size() <= index) revisions_.resize(index + 1);
+  int64_t& known = revisions_[index];
+  if (known == 0) known = revision;
+  findings_.Expect(known == revision,
+                   "state machine safety: {} has revision {} after entry {}, {} was seen there",
+                   member.value(), revision, index, known);
+}
+
+void RaftInvariants::AfterEvent(NodeId member, const raft::Core& core) {
+  const std::optional<std::string> broken = core.CheckInvariants();
+  findings_.Expect(!broken.has_value(), "core: {}: {}", member.value(), broken.value_or(""));
+  OnView(member, {.term = core.term(),
+                  .leading = core.leading(),
+                  .last_index = core.last_index(),
+                  .durable = core.durable(),
+                  .commit = core.commit(),
+                  .applied = core.applied()});
+}
+
+void RaftInvariants::OnView(NodeId member, const CoreView& view) {
+  Member& of = At(member);
+  if (view == of.view) return;
+  const CoreView before = std::exchange(of.view, view);
+  CheckMonotone(member, before, view);
+  CheckLog(member, of);
+  const MirroredMember& mirror = of.mirror;
+  if (view.leading && (!before.leading || before.term != view.term)) {
+    checker_.OnLeader(member, view.term, mirror.configuration(), mirror.log(), mirror.disk());
+  }
+  if (view.commit == before.commit) return;
+  // Thesis 3.6.2.
+  const Term term = mirror.log().TermAt(view.commit);
+  findings_.Expect(!view.leading || term == view.term,
+                   "commit without quorum: {} commits {} of term {} by counting in term {}",
+                   member.value(), view.commit.value(), term.value(), view.term.value());
+  OnCommit(member, view.commit);
+}
+
+void RaftInvariants::OnCommit(NodeId member, LogIndex commit) {
+  const MirroredMember& mirror = At(member).mirror;
+  checker_.OnCommit(member, commit, mirror.configuration(), mirror.log(),
+                    [this](NodeId id) -> const Disk* {
+                      const auto found = members_.find(id);
+                      return found != members_.end() ? &found->second.mirror.disk() : nullptr;
+                    });
+}
+
+void RaftInvariants::CheckMonotone(NodeId member, const CoreView& before, const CoreView& now) {
+  findings_.Expect(now.term >= before.term, "monotone: {} goes from term {} to {}", member.value(),
+                   before.term.value(), now.term.value());
+  findings_.Expect(now.commit >= before.commit, "monotone: {} goes from commit {} to {}",
+                   member.value(), before.commit.value(), now.commit.value());
+  findings_.Expect(now.applied >= before.applied, "monotone: {} goes from applied {} to {}",
+                   member.value(), before.applied.value(), now.applied.value());
+}
+
+// The core's log is what it handed over, and it takes nothing for durable that is not.
+void RaftInvariants::CheckLog(NodeId member, const Member& of) {
+  const Disk& log = of.mirror.log();
+  findings_.Expect(of.view.last_index == log.last_index(),
+                   "durability: the log of {} ends at {}, what it wrote at {}", member.value(),
+                   of.view.last_index.value(), log.last_index().value());
+  const LogIndex durable = of.view.durable;
+  findings_.Expect(of.mirror.disk().Covers(durable, log.TermAt(durable)),
+                   "durability: {} counts on entry {} of term {}, which is not on its disk",
+                   member.value(), durable.value(), log.TermAt(durable).value());
+}
+
+}  // namespace conclave::sim

@@ -1,0 +1,118 @@
+// The promises of Raft over all simulated members and all their runs, checked after every event
+// (thesis figure 3.2; docs/raft-core.md): election safety, one vote per term across restarts, log
+// matching, leader completeness, state machine safety; what is committed is durable on a quorum of
+// the voters; nothing leaves a member before the write it depends on; terms, commits, applied
+// indexes and revisions never go back; and the log gives back after a crash what was durable.
+//
+// It believes no member: it keeps a copy of every member's disk from what passes the seams (the
+// log, the network, the store) and holds what the core claims against that. Fed by ObservedWal,
+// ObservedStore and the simulation, on its one thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jepsen-style-tests/sim/mirrored_member.h"
+#include "raft/core/cluster_checker.h"
+#include "raft/core/core.h"
+#include "raft/core/findings.h"
+#include "raft/wal/wal.h"
+
+namespace conclave::sim {
+
+// What the rules look at of a core; what there is without allocation.
+struct CoreView {
+  raft::Term term;
+  bool leading = false;
+  raft::LogIndex last_index;
+  raft::LogIndex durable;
+  raft::LogIndex commit;
+  raft::LogIndex applied;
+  friend bool operator==(const CoreView&, const CoreView&) = default;
+};
+
+class RaftInvariants {
+ public:
+  RaftInvariants() = default;
+  RaftInvariants(const RaftInvariants&) = delete;
+  RaftInvariants& operator=(const RaftInvariants&) = delete;
+
+  // ---- The life of a member's process. ----
+
+  // A new run: the log has been read back and the store opened, and nothing has been said or
+  // written yet. What the first run of a member finds is believed.
+  void OnStart(raft::NodeId member, const raft::WalContents& recovered, uint64_t applied_index,
+               int64_t store_revision);
+  // The process is gone, however it ended; its disk is not.
+  void OnCrash(raft::NodeId member);
+  // Its disk is gone too, and what the next OnStart finds is believed. The promises of its earlier
+  // life still bind it.
+  void OnWiped(raft::NodeId member);
+
+  // ---- The log. ----
+
+  // Before the task is handed to the log.
+  void OnAppend(raft::NodeId member, const raft::AppendTask& task);
+  // Before the log's callback runs.
+  void OnDurable(raft::NodeId member, raft::WriteId write);
+  void OnRelease(raft::NodeId member, const raft::LogStart& to);
+
+  // ---- The network. ----
+
+  // The message was handed to the transport.
+  void OnSent(const raft::Message& message);
+
+  // ---- The state machine. ----
+
+  // `command` is empty for an entry without one; `revision` is the store's after it.
+  void OnApply(raft::NodeId member, uint64_t index, std::string_view command, int64_t revision);
+
+  // ---- The core. ----
+
+  // Something happened to the member, and all that came of it has passed the seams.
+  void AfterEvent(raft::NodeId member, const raft::Core& core);
+  // The part of AfterEvent that needs no more than a view.
+  void OnView(raft::NodeId member, const CoreView& view);
+
+  // Each begins with the name of the rule that is broken: "election safety", "one vote per term",
+  // "log matching", "leader completeness", "state machine safety", "commit without quorum", "left
+  // before durable", "durability", "monotone", "transfer", or "core" for an invariant of one core
+  // alone (raft/core/invariants.h).
+  const std::vector<std::string>& problems() const { return findings_.problems(); }
+  // How many times a rule was looked at.
+  uint64_t checked() const { return findings_.checked(); }
+  // The last index that any member ever knew to be committed.
+  raft::LogIndex committed() const { return checker_.committed(); }
+
+ private:
+  struct Member {
+    explicit Member(const raft::WalContents& recovered) : mirror(recovered) {}
+
+    MirroredMember mirror;
+    CoreView view;         // after the last event of this run
+    uint64_t applied = 0;  // by the store, in this run or before it
+    int64_t revision = 0;  // of the store
+  };
+
+  Member& At(raft::NodeId member);
+  void CheckHardState(raft::NodeId member, const raft::HardState& now,
+                      const raft::HardState& before);
+  void CheckStore(raft::NodeId member, const Member& of);
+  void CheckRevision(raft::NodeId member, uint64_t index, int64_t revision);
+  void CheckHandOver(const raft::Message& message);
+  void CheckAccepted(const raft::Message& message, const raft::AppendResponse& response);
+  void CheckMonotone(raft::NodeId member, const CoreView& before, const CoreView& now);
+  void CheckLog(raft::NodeId member, const Member& of);
+  void CheckReleased(raft::NodeId member, const Member& of, const raft::LogStart& to);
+  void OnCommit(raft::NodeId member, raft::LogIndex commit);
+
+  raft::Findings findings_;
+  raft::ClusterChecker checker_{&findings_};
+  std::map<raft::NodeId, Member> members_;
+  std::vector<int64_t> revisions_;  // after each index; 0 where not known
+};
+
+}  // namespace conclave::sim

@@ -1,0 +1,258 @@
+#include "jepsen-style-tests/sim/world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kvstore/command.h"
+#include "kvstore/engine/memory_engine.h"
+#include "kvstore/errors.h"
+#include "raft/base/check.h"
+#include "raft/base/text.h"
+
+namespace conclave::sim {
+
+namespace {
+
+constexpr uint64_t kClusterId = 0xc0c1;
+
+std::vector<checker::KvEvent> ToKvEvents(const kv::RevisionEvents& revision) {
+  std::vector<checker::KvEvent> events;
+  for (const kv::Event& event : revision.events) {
+    checker::KvEvent& out = events.emplace_back();
+    out.key = event.key;
+    out.is_delete = event.is_delete;
+    if (event.is_delete) continue;
+    out.value = event.record.value;
+    out.lease = event.record.lease;
+    out.create_revision = event.record.create_revision;
+    out.version = event.record.version;
+  }
+  return events;
+}
+
+}  // namespace
+
+World::World(const WorldOptions& options, Random random, Trace* trace)
+    : options_(options),
+      random_(random),
+      trace_(trace),
+      network_(&scheduler_, options.network, random_.Stream("network")),
+      atlas_(options.voters, random_),
+      calls_(options.voters + options.learners) {
+  MemberOptions member = options.member;
+  member.cluster_id = kClusterId;
+  for (size_t i = 1; i <= options.voters + options.learners; ++i) {
+    (i <= options.voters ? member.initial.voters : member.initial.learners)
+        .push_back(raft::NodeId(i));
+    bootstrap_.emplace_back().set_id(i);
+    bootstrap_.back().set_islearner(i > options.voters);
+  }
+  for (size_t i = 0; i < options.voters + options.learners; ++i) {
+    member.id = raft::NodeId(i + 1);
+    members_.push_back(std::make_unique<Member>(this, member, &atlas_, i,
+                                                random_.Stream(fmt::format("member {}", i + 1))));
+  }
+}
+
+World::~World() { scheduler_.Clear(); }
+
+Duration World::Between(Duration low, Duration high) {
+  return Duration(static_cast<int64_t>(
+      random_.Between(static_cast<uint64_t>(low.count()), static_cast<uint64_t>(high.count()))));
+}
+
+Member* World::leader() {
+  Member* best = nullptr;
+  for (const auto& member : members_) {
+    if (!member->running() || member->silent() || !member->node().leading()) continue;
+    if (best == nullptr || member->node().core().term() > best->node().core().term())
+      best = member.get();
+  }
+  return best;
+}
+
+// ---- Members. ----
+
+void World::StartMember(size_t position) {
+  const auto max = static_cast<uint64_t>(options_.clock_rate_ppm_max);
+  const ClockOptions clock{
+      .offset = Seconds(static_cast<int64_t>(random_.Below(1000))),
+      .rate_ppm = static_cast<int64_t>(random_.Below(2 * max + 1)) - static_cast<int64_t>(max)};
+  members_[position]->Start(clock);
+}
+
+void World::OnStarted(Member& member) {
+  Note("{} starts", member.name());
+  for (const auto& other : members_) {
+    if (other->id() != member.id()) Connect(member.id(), other->id());
+  }
+}
+
+// After a while both ends have a connection again, if both are there and the link is whole.
+void World::Connect(raft::NodeId a, raft::NodeId b) {
+  const auto connected = [this](raft::NodeId self, raft::NodeId peer) {
+    Member& at = member(self);
+    if (at.running() && member(peer).running() && !network_.IsCut(self.value(), peer.value()) &&
+        !network_.IsCut(peer.value(), self.value())) {
+      at.OnConnected(peer);
+    }
+  };
+  scheduler_.After(Between(Milliseconds(1), options_.reconnect_max), [connected, a, b] {
+    connected(a, b);
+    connected(b, a);
+  });
+}
+
+void World::Disconnect(raft::NodeId from, raft::NodeId peer, Duration after) {
+  scheduler_.After(after, [this, from, peer] { member(from).OnUnreachable(peer); });
+}
+
+void World::OnEnded(Member& member, EndOfProcess how) {
+  static constexpr const char* kHow[] = {"stops", "is killed", "loses power"};
+  Note("{} {}", member.name(), kHow[static_cast<int>(how)]);
+  invariants_.OnCrash(member.id());
+  // A machine without power closes no connection: its peers and clients find out by themselves.
+  const bool silently = how == EndOfProcess::kCrash && random_.OneIn(2);
+  BreakCalls(member, silently);
+  for (const auto& other : members_) {
+    if (other->id() == member.id()) continue;
+    const Duration notice = silently ? options_.connection_timeout : Milliseconds(5);
+    Disconnect(other->id(), member.id(), Between(std::chrono::microseconds(100), notice));
+  }
+}
+
+void World::OnRefusedToStart(Member& member, const absl::Status& why) {
+  const bool damaged = atlas_.MayDamage(member.id().value() - 1) && member.broken();
+  if (damaged || member.disk().full()) return;
+  Report(fmt::format("durability: refused to start: {}: {}", member.name(), MessageOf(why)));
+}
+
+void World::AfterEvent(Member& member) {
+  trace_->Mix(member.id().value());
+  trace_->Mix(static_cast<uint64_t>(NowNs()));
+  if (member.silent()) return BurySoon(member);
+  invariants_.AfterEvent(member.id(), member.node().core());
+}
+
+// Not from within its own event.
+void World::BurySoon(Member& member) {
+  scheduler_.After(Duration::zero(), [&member] { member.BuryIfDead(); });
+}
+
+// ---- Links. ----
+
+void World::CutLink(size_t from, size_t to) {
+  const raft::NodeId a = members_[from]->id();
+  const raft::NodeId b = members_[to]->id();
+  if (network_.IsCut(a.value(), b.value())) return;
+  network_.Cut(a.value(), b.value());
+  scheduler_.After(Between(options_.connection_timeout / 2, options_.connection_timeout),
+                   [this, from, to, a, b] {
+                     if (!network_.IsCut(a.value(), b.value())) return;
+                     if (!broken_connections_.emplace(std::minmax(from, to)).second) return;
+                     Disconnect(a, b, Duration::zero());
+                     Disconnect(b, a, Duration::zero());
+                   });
+}
+
+bool World::LinkIsCut(size_t from, size_t to) const {
+  return network_.IsCut(members_[from]->id().value(), members_[to]->id().value());
+}
+
+void World::HealLinks() {
+  network_.HealAll();
+  for (const auto& [a, b] : broken_connections_) Connect(members_[a]->id(), members_[b]->id());
+  broken_connections_.clear();
+}
+
+// ---- Clients. ----
+
+std::shared_ptr<ClientCall> World::Call(End client, size_t position, const CallRequest& request,
+                                        ClientCall::Events events) {
+  Member& member = *members_[position];
+  auto call = std::make_shared<ClientCall>(
+      &network_, client, member.id().value(),
+      [&member](std::function<void()> task) {
+        if (member.running()) member.lane().Deliver(std::move(task));
+      },
+      std::move(events));
+  std::vector<std::weak_ptr<ClientCall>>& open = calls_[position];
+  if (open.size() % 64 == 0) {
+    std::erase_if(open, [](const auto& other) { return other.expired(); });
+  }
+  open.push_back(call);
+  network_.Send(client, member.id().value(), Carriage::kStream, [this, &member, call, request] {
+    if (call->over()) return;
+    if (member.running()) return member.Accept(call, request);
+    scheduler_.After(Between(options_.network.delay_min, options_.network.delay_max), [call] {
+      call->Finish({.status = absl::UnavailableError("connection refused"), .refused = true});
+    });
+  });
+  return call;
+}
+
+void World::BreakCalls(Member& member, bool silently) {
+  std::vector<std::weak_ptr<ClientCall>> broken;
+  broken.swap(calls_[member.id().value() - 1]);
+  const Duration notice = silently ? 2 * options_.connection_timeout : Milliseconds(5);
+  for (const auto& weak : broken) {
+    const auto call = weak.lock();
+    if (call == nullptr || call->over()) continue;
+    scheduler_.After(Between(std::chrono::microseconds(100), notice), [call] {
+      call->Finish({.status = absl::UnavailableError("connection lost")});
+    });
+  }
+}
+
+// ---- What happened. ----
+
+void World::Report(std::string problem) {
+  Note("problem: {}", problem);
+  problems_.push_back(std::move(problem));
+}
+
+std::vector<std::string> World::Problems() const {
+  std::vector<std::string> all = problems_;
+  for (const std::string& broken : invariants_.problems()) all.push_back("raft: " + broken);
+  return all;
+}
+
+void World::OnEvents(Member& /*member*/, const std::vector<kv::SharedRevisionEvents>& revisions) {
+  for (const kv::SharedRevisionEvents& revision : revisions) {
+    events_.Add(revision->revision, ToKvEvents(*revision), NowNs());
+  }
+}
+
+void World::OnApplied(raft::NodeId /*member*/, uint64_t index, std::string_view command,
+                      const kv::ApplyResult& result, int64_t revision) {
+  if (!applied_commands_.emplace(index, command).second) return;
+  const int64_t before = std::exchange(last_revision_, revision);
+  if (command.empty()) return;
+  const absl::StatusOr<kv::Command> decoded = kv::DecodeCommand(command);
+  CHECK(decoded.ok());
+  if (decoded->header.kind != kv::CommandKind::kLeaseRevoke || !result.status.ok()) return;
+  etcdserverpb::LeaseRevokeRequest revoke;
+  CHECK(revoke.ParseFromArray(decoded->request.data(), static_cast<int>(decoded->request.size())));
+  // Of a lease without keys no revision tells.
+  lease_ends_.push_back(
+      {.lease = revoke.id(), .revision = revision > before ? revision : 0, .applied_ns = NowNs()});
+}
+
+uint32_t World::ReplayHash(uint64_t up_to_index) const {
+  kv::MemoryEngine engine;
+  auto store = kv::Store::Open(&engine, options_.member.store, bootstrap_);
+  CHECK(store.ok());
+  for (uint64_t index = 1; index <= up_to_index; ++index) {
+    const auto found = applied_commands_.find(index);
+    CHECK_MSG(found != applied_commands_.end(), fmt::format("index {} was never applied", index));
+    if (found->second.empty()) {
+      (*store)->ApplyNothing(index);
+    } else {
+      (*store)->Apply(index, found->second, /*want_response=*/false);
+    }
+    (*store)->Commit();
+  }
+  return (*store)->Hash();
+}
+
+}  // namespace conclave::sim

@@ -1,0 +1,138 @@
+// One logical client of the cluster: it does one thing at a time, gives up after a while, and
+// chooses another member when it feels like it. Every call is a coroutine whose answer says what
+// became of the request, and every operation is recorded in the run's History. Workloads are
+// written against this. One thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "jepsen-style-tests/checker/verdict.h"
+#include "jepsen-style-tests/sim/world.h"
+#include "jepsen-style-tests/workload/co.h"
+#include "jepsen-style-tests/workload/history.h"
+#include "kvstore/proto/rpc.pb.h"
+#include "raft/base/random.h"
+
+namespace conclave::sim {
+
+template <typename Response>
+struct Answer {
+  checker::Outcome outcome = checker::Outcome::kInfo;
+  absl::Status status;  // OK if the outcome is kOk
+  Response response;    // if the outcome is kOk
+  int64_t called_ns = 0;
+  int64_t returned_ns = 0;  // when the client knew, or gave up
+  uint64_t operation = 0;   // KvOperation::id in the history; 0 if it is not one
+
+  bool ok() const { return outcome == checker::Outcome::kOk; }
+};
+
+// Which member the next call goes to; positions of the world's voters.
+enum class MemberChoice {
+  kSticky,           // one and the same, unless it fails many times on end
+  kRotateOnFailure,  // the next one after each failure
+  kRandom,           // any, each time
+};
+
+struct SessionOptions {
+  MemberChoice choice = MemberChoice::kRotateOnFailure;
+  size_t first_member = 0;
+  Duration timeout = Seconds(2);  // then a call is given up, and its outcome is kInfo
+  bool has_leader = false;        // metadata "hasleader" on every call
+};
+
+// Impatient clients are as likely as patient ones.
+SessionOptions DrawSessionOptions(const World& world, Random& random);
+// For what is to succeed in a healthy cluster.
+SessionOptions PatientSession();
+
+class Session {
+ public:
+  // `world` and `history` must outlive the session, and the session its coroutines.
+  Session(World* world, History* history, const SessionOptions& options, Random random);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  End client() const { return client_; }
+  Random& random() { return random_; }
+  World& world() { return *world_; }
+  History& history() { return *history_; }
+  // Where the next call goes, if the choice is not random.
+  size_t member() const { return member_; }
+  void GoTo(size_t member) { member_ = member; }
+
+  // How many calls have gone wrong since one was answered properly.
+  uint64_t failures_on_end() const { return failures_on_end_; }
+
+  // Never twice in a run, for the values of puts and the elements of lists.
+  uint64_t UniqueNumber();
+  std::string UniqueValue() { return std::to_string(UniqueNumber()); }
+
+  Co<void> Sleep(Duration duration);
+  // Any time from 0 to `max`.
+  Co<void> SleepUpTo(Duration max);
+
+  // ---- KV; recorded. ----
+
+  Co<Answer<etcdserverpb::PutResponse>> Put(etcdserverpb::PutRequest request);
+  Co<Answer<etcdserverpb::PutResponse>> Put(std::string key, std::string value, int64_t lease = 0);
+  Co<Answer<etcdserverpb::RangeResponse>> Range(etcdserverpb::RangeRequest request);
+  Co<Answer<etcdserverpb::RangeResponse>> Get(std::string key);  // linearizable
+  Co<Answer<etcdserverpb::DeleteRangeResponse>> DeleteRange(
+      etcdserverpb::DeleteRangeRequest request);
+  Co<Answer<etcdserverpb::DeleteRangeResponse>> Delete(std::string key);
+  Co<Answer<etcdserverpb::TxnResponse>> Txn(etcdserverpb::TxnRequest request);
+  Co<Answer<etcdserverpb::CompactionResponse>> Compact(int64_t revision, bool physical);
+
+  // ---- Leases; the first three are recorded. ----
+
+  // `id` 0: the member chooses.
+  Co<Answer<etcdserverpb::LeaseGrantResponse>> LeaseGrant(int64_t id, int64_t ttl_s);
+  Co<Answer<etcdserverpb::LeaseRevokeResponse>> LeaseRevoke(int64_t id);
+  // One request on a stream of its own. OK with TTL 0 if the lease does not exist.
+  Co<Answer<etcdserverpb::LeaseKeepAliveResponse>> LeaseKeepAlive(int64_t id);
+  Co<Answer<etcdserverpb::LeaseTimeToLiveResponse>> LeaseTimeToLive(int64_t id, bool keys);
+
+  // ---- Maintenance. ----
+
+  Co<Answer<etcdserverpb::StatusResponse>> Status();
+  Co<Answer<etcdserverpb::HashKVResponse>> HashKv(int64_t revision);
+  Co<Answer<etcdserverpb::MoveLeaderResponse>> MoveLeader(uint64_t target);
+
+ private:
+  // A request and what came back for it.
+  struct Exchange {
+    CallEnd end;
+    std::string message;
+    int64_t called_ns = 0;
+    int64_t returned_ns = 0;
+  };
+
+  // For a stream: the first message that comes back.
+  Co<Exchange> Send(std::string path, std::string message, bool stream);
+  template <typename Response>
+  static Answer<Response> Conclude(const Exchange& exchange);
+  template <typename Response, typename Request>
+  Co<Answer<Response>> Call(std::string path, Request request, bool stream = false);
+  template <typename Response, typename Request>
+  Co<Answer<Response>> CallKv(std::string path, Request request);
+  void ChooseNext(bool failed);
+
+  World* const world_;
+  History* const history_;
+  const SessionOptions options_;
+  const End client_;
+  Random random_;
+  size_t member_;
+  uint64_t failures_on_end_ = 0;
+  uint64_t unique_numbers_ = 0;
+  bool busy_ = false;
+};
+
+// Whether a member's answer says that the request was certainly not carried out, nor will be.
+bool CertainlyNotApplied(const absl::Status& status);
+
+}  // namespace conclave::sim
