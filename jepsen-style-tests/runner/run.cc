@@ -115,10 +115,9 @@ class Run {
   // hear nobody (pre-vote) nor its own followers.
   bool SteadyCore() {
     const raft::CoreConfig& core = swarm_.world.member.node.core;
-    const bool transfers =
-        std::any_of(workloads_.begin(), workloads_.end(),
-                    [](const auto& workload) { return workload->name() == "leadership"; });
-    if (transfers || !IsPlacid()) return true;
+    const bool disturbed = std::any_of(workloads_.begin(), workloads_.end(),
+                                       [](const auto& workload) { return workload->disturbs(); });
+    if (disturbed || !IsPlacid()) return true;
     RunFor(Seconds(1) + 3 * core.election_timeout);  // what was on its way has happened
     Member* const leader = world_.leader();
     if (!Sound() || leader == nullptr) return Sound();
@@ -150,6 +149,9 @@ class Run {
   bool Calm() {
     nemesis_.HealAll();
     world_.Note("everything is healed");
+    for (const auto& workload : workloads_) {
+      if (workload->disturbs()) workload->StopLoad();
+    }
     const auto enough = [&] {
       return EnoughForClusterChecks(history_) &&
              std::all_of(workloads_.begin(), workloads_.end(),

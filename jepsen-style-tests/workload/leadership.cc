@@ -13,6 +13,7 @@ class Leadership : public Workload {
   Leadership(World* world, History* history, Random drawn)
       : Workload("leadership", world, history, drawn) {}
 
+  bool disturbs() const override { return true; }
   void Start() override { Spawn(Client(NewSession())); }
   std::vector<checker::Report> Check() override { return {}; }
 

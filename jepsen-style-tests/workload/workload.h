@@ -45,6 +45,9 @@ class Workload {
   // Whether so much has happened that the checkers can judge. The load goes on until then, but not
   // for ever: a run that does not get there is invalid.
   virtual bool Enough() const { return true; }
+  // It keeps others from getting anywhere (no lease runs out while leadership moves all the time):
+  // to be stopped first, once the cluster is whole.
+  virtual bool disturbs() const { return false; }
   // Asks the clients to finish.
   void StopLoad() { loading_ = false; }
   // Whether all clients have finished.
