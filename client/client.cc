@@ -9,6 +9,7 @@
 namespace conclave::client {
 namespace {
 
+constexpr int kConnectMs = 2000;
 constexpr int kReconnectFirstMs = 50;
 constexpr int kReconnectLastMs = 1000;
 
@@ -19,7 +20,8 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& endpoint) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
                    1);  // or equal channels would share a connection
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
+  // Its name notwithstanding: how long one attempt may take before it counts as failed.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectLastMs);
   arguments.SetMaxReceiveMessageSize(-1);  // as etcd's own client: a range may be of any size
