@@ -241,9 +241,9 @@ void Nemesis::Flap() {
   NetworkOptions stray = world_->options().network;
   stray.ordered = false;
   stray.slow_permille = 400;
-  stray.slow_max = 6 * world_->options().member.node.core.heartbeat_interval;
+  stray.slow_max = 8 * world_->options().member.node.core.heartbeat_interval;
   world_->network().set_options(stray);
-  FlapAgain(*position, static_cast<int>(random_.Between(5, 14)));
+  FlapAgain(*position, static_cast<int>(random_.Between(8, 24)));
 }
 
 void Nemesis::FlapAgain(size_t position, int times) {

@@ -125,6 +125,7 @@ bool Member::silent() const { return process_ == nullptr || process_->lane.silen
 void Member::Start(const ClockOptions& clock) {
   CHECK(!running() && !broken_);
   process_ = std::make_unique<Process>(this, clock);
+  started_ns_ = world_->NowNs();
   absl::Status started;
   try {
     started = StartProcess();

@@ -63,6 +63,8 @@ class Member {
   void StopGently();
 
   bool running() const { return process_ != nullptr; }
+  // When its latest run began, in true time; 0 if there was none.
+  int64_t started_ns() const { return started_ns_; }
   // It found its data damaged and said so: it stays down for good.
   bool broken() const { return broken_; }
   // Nothing it says may get out: it does not run, or is dead and does not know (the fuse of its
@@ -108,6 +110,7 @@ class Member {
   std::unique_ptr<Process> process_;
   bool broken_ = false;
   uint64_t runs_ = 0;
+  int64_t started_ns_ = 0;
 };
 
 }  // namespace conclave::sim

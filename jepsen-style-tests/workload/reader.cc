@@ -1,0 +1,60 @@
+// Clients that read linearizably, first of all through a member that has just started: what an
+// earlier life of it asked for must not answer them, nor what it has not applied yet. They change
+// nothing; the revision oracle judges what they see.
+#include <string>
+
+#include "jepsen-style-tests/workload/all_workloads.h"
+
+namespace conclave::sim {
+
+namespace {
+
+constexpr Duration kLookEvery = Milliseconds(10);
+constexpr uint64_t kLooksPerRead = 40;  // while nobody starts
+
+class Reader : public Workload {
+ public:
+  Reader(World* world, History* history, Random drawn)
+      : Workload("reader", world, history, drawn) {}
+
+  void Start() override {
+    for (uint64_t n = random().Between(1, 2); n > 0; --n) Spawn(Client(NewSession()));
+  }
+  std::vector<checker::Report> Check() override { return {}; }
+
+ private:
+  Co<void> Client(Session& session) {
+    const std::string everything(1, '\0');
+    etcdserverpb::RangeRequest first_key;
+    first_key.set_key(everything);
+    first_key.set_range_end(everything);
+    first_key.set_limit(1);
+    int64_t visited_ns = 0;  // the start that was visited last
+    while (loading()) {
+      const Member& newest = Newest();
+      const bool has_started = newest.started_ns() > visited_ns;
+      if (has_started) session.GoTo(newest.id().value() - 1);
+      visited_ns = newest.started_ns();
+      if (has_started || session.random().OneIn(kLooksPerRead)) co_await session.Range(first_key);
+      co_await session.SleepUpTo(kLookEvery);
+    }
+  }
+
+  // The voter that started last.
+  const Member& Newest() {
+    const Member* newest = &world().member(size_t{0});
+    for (size_t position = 1; position < world().voters(); ++position) {
+      const Member& member = world().member(position);
+      if (member.started_ns() > newest->started_ns()) newest = &member;
+    }
+    return *newest;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Workload> MakeReader(World* world, History* history, Random random) {
+  return std::make_unique<Reader>(world, history, random);
+}
+
+}  // namespace conclave::sim
