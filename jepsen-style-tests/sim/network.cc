@@ -41,34 +41,25 @@ Instant Network::ArrivalTime(Link& link, bool in_order) {
 
 void Network::SendDatagram(End from, End to, const Shared& deliver) {
   Link& link = links_[{from, to}];
-  scheduler_->At(ArrivalTime(link, options_.ordered),
-                 [this, from, to, connection = link.connection, deliver] {
-                   const Link& now = links_[{from, to}];
-                   if (now.connection != connection) return;
-                   if (!now.cut) return (*deliver)();
-                   ++counts_.cut;
-                 });
+  scheduler_->At(ArrivalTime(link, options_.ordered), [this, from, to, deliver] {
+    const Link& now = links_[{from, to}];
+    if (!now.cut) return (*deliver)();
+    ++counts_.cut;
+  });
 }
 
 void Network::SendStream(End from, End to) {
   Link& link = links_[{from, to}];
-  scheduler_->At(ArrivalTime(link, /*in_order=*/true),
-                 [this, from, to, connection = link.connection] {
-                   Link& now = links_[{from, to}];
-                   if (now.connection != connection) return;
-                   if (now.cut) {
-                     ++now.held_up;
-                     return;
-                   }
-                   const Shared deliver = std::move(now.stream.front());
-                   now.stream.pop_front();
-                   (*deliver)();
-                 });
-}
-
-void Network::CutBoth(End a, End b) {
-  Cut(a, b);
-  Cut(b, a);
+  scheduler_->At(ArrivalTime(link, /*in_order=*/true), [this, from, to] {
+    Link& now = links_[{from, to}];
+    if (now.cut) {
+      ++now.held_up;
+      return;
+    }
+    const Shared deliver = std::move(now.stream.front());
+    now.stream.pop_front();
+    (*deliver)();
+  });
 }
 
 bool Network::IsCut(End from, End to) const {
@@ -87,15 +78,6 @@ void Network::Heal(End from, End to) {
 
 void Network::HealAll() {
   for (auto& [ends, link] : links_) Heal(ends.first, ends.second);
-}
-
-void Network::Break(End a, End b) {
-  for (const auto& ends : {std::pair(a, b), std::pair(b, a)}) {
-    Link& link = links_[ends];
-    ++link.connection;
-    link.stream.clear();
-    link.held_up = 0;
-  }
 }
 
 }  // namespace conclave::sim

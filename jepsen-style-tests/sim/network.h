@@ -22,7 +22,7 @@ inline constexpr End kFirstClient = 1000;
 enum class Carriage {
   kDatagram,  // lost, repeated, overtaken: what Raft itself must bear (rule R3 of raft/core/core.h)
   kOnce,      // lost or overtaken, never repeated
-  kStream,    // a connection: in order, and late rather than lost; until the connection breaks
+  kStream,    // a connection: in order, and late rather than lost
 };
 
 struct NetworkOptions {
@@ -50,16 +50,14 @@ class Network {
   // `deliver` runs at the receiving end: once, or as often as the carriage allows.
   void Send(End from, End to, Carriage carriage, Deliver deliver);
 
-  // One direction of a link. While it is cut datagrams vanish and streams wait for its healing.
+  // One direction of a link. What arrives while it is cut is lost, but of streams, which
+  // wait for its healing.
   void Cut(End from, End to) { links_[{from, to}].cut = true; }
-  void CutBoth(End a, End b);
   bool IsCut(End from, End to) const;
   void Heal(End from, End to);
   void HealAll();
   // Everything sent over it until `until` arrives after that: a full queue somewhere.
   void Clog(End from, End to, Instant until) { links_[{from, to}].clogged_until = until; }
-  // Both directions between the two: what is under way is gone, in every carriage.
-  void Break(End a, End b);
 
   // From now on; heals nothing.
   void set_options(const NetworkOptions& options) { options_ = options; }
@@ -71,7 +69,6 @@ class Network {
     bool cut = false;
     Instant clogged_until{};
     Instant last_in_order{};  // when the latest ordered delivery is due
-    uint64_t connection = 0;  // goes up when it breaks
     // Of streams, in order: each arrival takes the first. So those that a cut held up stay ahead.
     std::deque<Shared> stream;
     size_t held_up = 0;  // arrivals that fell due while it was cut
