@@ -75,14 +75,18 @@ void LeaseStage::Revoke(int64_t id) {
   }
   proposer_->ProposeAsLeader(kv::CommandKind::kLeaseRevoke, request.SerializeAsString(), term_,
                              [this, alive = alive_, id](const kv::ApplyResult& result) {
-                               // What timed out is still in the log of this term, and will be
-                               // applied if any of it is.
-                               const bool certainly_not = result.status == kv::ErrNotLeader() ||
-                                                          result.status == kv::ErrTooManyRequests();
-                               if (!*alive || !certainly_not || !lessor_->promoted()) return;
-                               lessor_->RetryAt(id, lane_->Now() + options_.revoke_retry);
-                               Schedule();
+                               if (*alive) OnRevokeAnswered(id, result.status);
                              });
+}
+
+// A revoke that timed out after it was proposed is still in the log of this term, and is applied if
+// any of it is. All other failures say that it certainly came to nothing.
+void LeaseStage::OnRevokeAnswered(int64_t id, const absl::Status& status) {
+  const bool certainly_not = status == kv::ErrNotLeader() || status == kv::ErrTooManyRequests() ||
+                             absl::IsDeadlineExceeded(status);  // never proposed (proposer.cc)
+  if (!certainly_not || !lessor_->promoted()) return;
+  lessor_->RetryAt(id, lane_->Now() + options_.revoke_retry);
+  Schedule();
 }
 
 }  // namespace conclave::server

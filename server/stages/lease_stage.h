@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "kvstore/lease/lessor.h"
 #include "raft/base/executor.h"
 #include "raft/core/core.h"
@@ -19,7 +20,7 @@ struct LeaseStageOptions {
   Duration extend_on_promotion = Seconds(1);
   size_t revokes_per_scan_max = 500;
   Duration scan_interval_min = Milliseconds(100);
-  Duration revoke_retry = Milliseconds(200);  // after raft refused to take a revoke
+  Duration revoke_retry = Milliseconds(200);  // after a revoke that certainly came to nothing
 };
 
 class LeaseStage {
@@ -39,6 +40,7 @@ class LeaseStage {
  private:
   void Scan();
   void Revoke(int64_t id);
+  void OnRevokeAnswered(int64_t id, const absl::Status& status);
   void Schedule();
 
   const LeaseStageOptions options_;

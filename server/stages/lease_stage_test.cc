@@ -122,6 +122,18 @@ TEST_F(LeaseStageTest, RevokeThatRaftRefusesIsSoonProposedAgain) {
   EXPECT_EQ(Revoked(1), std::vector<int64_t>{10});
 }
 
+// As after a long pause of the process: the request's time is over before raft was asked.
+TEST_F(LeaseStageTest, RevokeThatWasNeverProposedIsTriedAgain) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  Grant(10, 2);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Milliseconds(9500));  // due after 2 s, given up 7 s later
+  EXPECT_EQ(proposer_.failed_total(), 1u);
+  lane_.Advance(Milliseconds(500));
+  EXPECT_EQ(Revoked(1), std::vector<int64_t>{10});
+}
+
 // A second revoke might end a lease that was granted under the same id meanwhile.
 TEST_F(LeaseStageTest, RevokeWhoseEntryMayStillBeAppliedIsNotRepeated) {
   Lead(1);
