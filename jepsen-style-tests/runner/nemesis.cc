@@ -326,6 +326,9 @@ void Nemesis::DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&))
 
 void Nemesis::HealMember(size_t position) {
   Member& member = world_->member(position);
+  DiskOptions swift = world_->options().member.disk;
+  swift.slow_one_in = 0;
+  member.disk().SetOptions(swift);
   member.disk().SetFull(false);
   member.disk().Unhang();
   Resume(position);
@@ -371,13 +374,8 @@ void Nemesis::HealAll() {
   whole.slow_permille = 0;
   world_->network().set_options(whole);
   world_->HealLinks();
-  DiskOptions swift = world_->options().member.disk;
-  swift.slow_one_in = 0;
   std::set<size_t> all;
-  for (size_t position = 0; position < world_->size(); ++position) {
-    world_->member(position).disk().SetOptions(swift);
-    all.insert(position);
-  }
+  for (size_t position = 0; position < world_->size(); ++position) all.insert(position);
   KeepHealed(all);
 }
 
