@@ -131,6 +131,21 @@ constexpr Story kStories[] = {
      "watch rules: complete"},
     {kRevisionCutOnCatchUp, "a batch of catch-up ends in the middle of a revision",
      "watch rules: atomic per revision"},
+    // ---- Membership, snapshots, lost entries. ----
+    {kSecondChangeEarly, "a second change of membership begins before the first is committed",
+     "raft: leader completeness"},
+    {kChangeBeforeOwnTermCommit,
+     "a leader changes the membership before it has committed in its term",
+     "raft: leader completeness"},
+    {kManyVotersAtOnce, "several voters come and go in one step", "raft: leader completeness"},
+    {kJointLeftEarly, "a joint configuration is left before it is committed",
+     "raft: leader completeness"},
+    {kMatchingLogDropped, "a snapshot takes the place of a log that holds more",
+     "raft: commit without quorum"},
+    {kLostEntriesForgotten, "a member that lost entries votes as if it had never held them",
+     "raft: leader completeness"},
+    {kDiskStallIgnored, "a leader whose disk stalls goes on to lead",
+     "liveness: progress of a healed core"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

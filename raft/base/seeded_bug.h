@@ -79,7 +79,15 @@
   BUG(kFilterIgnoredOnCatchUp, 57)    \
   BUG(kPrevKvMissingOnCatchUp, 58)    \
   BUG(kCompactedWatcherSkips, 59)     \
-  BUG(kRevisionCutOnCatchUp, 60)
+  BUG(kRevisionCutOnCatchUp, 60)      \
+  /* Membership, snapshots, loss. */  \
+  BUG(kSecondChangeEarly, 87)         \
+  BUG(kChangeBeforeOwnTermCommit, 88) \
+  BUG(kManyVotersAtOnce, 89)          \
+  BUG(kJointLeftEarly, 90)            \
+  BUG(kMatchingLogDropped, 91)        \
+  BUG(kLostEntriesForgotten, 92)      \
+  BUG(kDiskStallIgnored, 93)
 
 namespace conclave {
 

@@ -3,8 +3,10 @@
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
+#include "raft/core/durability.h"
 #include "raft/core/follower.h"
 #include "raft/core/leader.h"
+#include "raft/core/lost_entries.h"
 #include "raft/core/quorum.h"
 #include "raft/core/reads.h"
 
@@ -33,7 +35,7 @@ void AskForVotes(CoreState& state, const Candidate& candidate, Term term) {
 }
 
 Candidate& BecomeCandidate(CoreState& state, Candidate candidate) {
-  CHECK(state.IsVoter());
+  CHECK(CanLead(state));
   CHECK(state.leader() == nullptr);
   FailReads(state);
   ResetElectionTimer(state);
@@ -51,7 +53,9 @@ void CountVote(CoreState& state, NodeId voter, bool granted) {
     case VoteResult::kPending:
       return;
     case VoteResult::kWon:
-      return candidate.pre_vote ? StartElection(state, /*transfer=*/false) : BecomeLeader(state);
+      if (!candidate.pre_vote) return BecomeLeader(state);
+      if (CanLead(state)) return StartElection(state, /*transfer=*/false);
+      return BecomeFollower(state, state.term, kNoNode);  // its disk has come to stall meanwhile
     case VoteResult::kLost:  // a new attempt comes with the election timer
       SIM_REACHED("raft.election.lost");
       return BecomeFollower(state, state.term, kNoNode);
@@ -59,6 +63,11 @@ void CountVote(CoreState& state, NodeId voter, bool granted) {
 }
 
 }  // namespace
+
+bool CanLead(const CoreState& state) {
+  return state.MayCampaign() && !IsIncomplete(state) && !state.installing.has_value() &&
+         !DiskStalls(state);
+}
 
 void StartPreVote(CoreState& state) {
   if (state.candidate() != nullptr) SIM_REACHED("raft.election.tried_again");

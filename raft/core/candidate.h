@@ -6,6 +6,9 @@
 
 namespace conclave::raft {
 
+// False for who has no vote, has lost entries, takes a snapshot in, or has a disk that stalls.
+bool CanLead(const CoreState& state);
+
 // The election timeout has passed: asks whether an election could be won, or holds it at once if no
 // other voter is needed. A member that cannot win stays in its term, so that it disturbs nobody
 // when it comes back.

@@ -10,8 +10,11 @@ namespace conclave::raft {
 
 void OnCompacted(CoreState& state, LogIndex index) {
   state.everywhere = HeldEverywhere(state);
-  const LogIndex to = std::min({index, state.applied, state.everywhere});
-  if (to < index) SIM_REACHED("raft.compaction.held_back");
+  const LogIndex tail =
+      state.log.StartOfTail(state.config.tail_entries_max, state.config.tail_bytes_max);
+  const LogIndex to = std::min({index, state.applied, std::max(state.everywhere, tail)});
+  if (to < index) SIM_REACHED("raft.compaction.tail_kept");
+  if (to > state.everywhere) SIM_REACHED("raft.compaction.leaves_member_behind");
   if (to <= state.log.start()) return;
   CHECK(to <= state.durable && to <= state.commit);
   state.log.CompactTo(to);

@@ -1,6 +1,6 @@
-// Forgetting the start of the log. A member lets go only of what every member of the configuration
-// holds durably, so that nobody ever needs an entry that is gone; the leader knows how far that is
-// and tells the others. Raft lane.
+// Forgetting the start of the log. A member lets go of what every member of the configuration holds
+// durably (the leader knows how far that is and tells the others), and keeps no more than a tail
+// for those that are further behind: beyond it they need a snapshot (snapshots.h). Raft lane.
 #pragma once
 
 #include "raft/core/state.h"

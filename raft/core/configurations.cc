@@ -16,6 +16,16 @@ const Configuration& Configurations::At(LogIndex index) const {
   return by_index_[i].second;
 }
 
+bool Configurations::AnySince(LogIndex index,
+                              absl::FunctionRef<bool(const Configuration&)> matches) const {
+  CHECK(index >= by_index_.front().first);
+  size_t i = by_index_.size();
+  do {
+    if (matches(by_index_[--i].second)) return true;
+  } while (by_index_[i].first > index);
+  return false;
+}
+
 void Configurations::OnAppend(const Entry& entry) {
   if (entry.kind != EntryKind::kConfiguration) return;
   CHECK(entry.index > current_index());

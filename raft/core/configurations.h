@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "raft/core/configuration.h"
 #include "raft/core/entry.h"
 
@@ -21,6 +22,8 @@ class Configurations {
   LogIndex current_index() const { return by_index_.back().first; }
   // The one in force at `index`, which is not before the log's start.
   const Configuration& At(LogIndex index) const;
+  // True if `matches` one of those in force at `index` or later.
+  bool AnySince(LogIndex index, absl::FunctionRef<bool(const Configuration&)> matches) const;
 
   // Takes note of an entry as it joins the log; only kConfiguration entries matter. One that does
   // not decode ends the process: its bytes were made by a member and checked on the way here.

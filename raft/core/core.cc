@@ -12,10 +12,13 @@
 #include "raft/core/follower.h"
 #include "raft/core/invariants.h"
 #include "raft/core/leader.h"
+#include "raft/core/lost_entries.h"
+#include "raft/core/membership.h"
 #include "raft/core/overloaded.h"
 #include "raft/core/proposals.h"
 #include "raft/core/reads.h"
 #include "raft/core/replication.h"
+#include "raft/core/snapshots.h"
 #include "raft/core/state.h"
 #include "raft/core/terms.h"
 #include "raft/core/transfer.h"
@@ -45,18 +48,22 @@ void OnReceived(CoreState& state, const Message& message) {
                  [&](const ProposeRequest& m) { OnProposeRequest(state, from, term, m); },
                  [&](const ProposeResponse& m) { OnProposeResponse(state, m); },
                  [&](const TimeoutNow&) { OnTimeoutNow(state, from); },
-                 [&](const SnapshotOffer&) {},
+                 [&](const SnapshotOffer& m) { OnSnapshotOffer(state, from, m); },
              },
              message.body);
 }
 
 void OnDurable(CoreState& state, WriteId write) {
-  if (OnAppended(state, write)) MaybeCommit(state);
+  if (OnAppended(state, write)) {
+    MaybeCommit(state);
+    MaybeComplete(state);
+  }
   CountOwnVote(state, write);
 }
 
 void OnApplied(CoreState& state, LogIndex index) {
   CHECK(index <= state.handed_to_apply);
+  if (state.installing.has_value() && index == state.installing->index) return OnInstalled(state);
   state.applied = std::max(state.applied, index);
 }
 
@@ -73,6 +80,7 @@ void OnWoke(CoreState& state) {
 // ---- One function per part of the output. ----
 
 LogIndex MayApply(const CoreState& state) {
+  if (state.installing.has_value()) return state.handed_to_apply;
   if (SEEDED_BUG(kApplyBeforeDurable)) return state.commit;
   if (state.commit > state.durable) SIM_REACHED("raft.apply.waits_for_disk");
   return std::min(state.commit, state.durable);
@@ -151,7 +159,7 @@ void Core::Step(Instant now, Event event) {
                  [&](Compacted& e) { OnCompacted(state, e.index); },
                  [&](PeerUnreachable& e) { OnPeerUnreachable(state, e.peer); },
                  [&](TransferRequested& e) { OnTransferRequested(state, e.target); },
-                 [&](SnapshotFetched&) {},
+                 [&](SnapshotFetched& e) { OnSnapshotFetched(state, e.start); },
                  [&](Woke&) { OnWoke(state); },
              },
              event);
@@ -159,10 +167,15 @@ void Core::Step(Instant now, Event event) {
 
 Output Core::TakeOutput() {
   CoreState& state = *state_;
-  if (state.leader() != nullptr) SendToPeers(state);
+  if (state.leader() != nullptr) {
+    SendToPeers(state);
+    RetireIfRemoved(state);
+  }
   Output output;
   output.append = TakeAppendTask(state);
   output.messages = std::exchange(state.messages, {});
+  output.fetch_snapshot = std::exchange(state.snapshot_wanted, std::nullopt);
+  output.install_snapshot = std::exchange(state.install_snapshot, std::nullopt);
   output.apply = TakeApply(state);
   output.reads_ready = std::exchange(state.reads_ready, {});
   output.reads_failed = std::exchange(state.reads_failed, {});
@@ -186,6 +199,7 @@ CoreStatus Core::Status() const {
                     .commit = state.commit,
                     .applied = state.applied,
                     .transferee = {},
+                    .incomplete = state.lost_through > LogIndex(0),
                     .peers = {}};
   const Leader* leader = state.leader();
   if (leader == nullptr) return status;
@@ -196,7 +210,8 @@ CoreStatus Core::Status() const {
          .match = peer.progress.match(),
          .next = peer.progress.next(),
          .learner = state.configuration().IsLearner(id),
-         .recently_active = state.now - peer.heard < state.config.election_timeout});
+         .recently_active = state.now - peer.heard < state.config.election_timeout,
+         .needs_snapshot = peer.progress.state() == Progress::State::kSnapshot});
   }
   return status;
 }
@@ -214,6 +229,12 @@ LogIndex Core::durable() const { return state_->durable; }
 LogIndex Core::commit() const { return state_->commit; }
 
 LogIndex Core::applied() const { return state_->applied; }
+
+std::optional<LogStart> Core::LogStartAt(LogIndex index) const {
+  const std::optional<Term> term = state_->log.TermAt(index);
+  if (!term.has_value()) return std::nullopt;
+  return LogStart{index, *term, state_->configurations.At(index)};
+}
 
 std::optional<std::string> Core::CheckInvariants() const { return FindBrokenInvariant(*state_); }
 

@@ -64,10 +64,10 @@ struct RecoveredState {
   Configuration configuration;  // as of snapshot_index
   std::vector<Entry> entries;   // contiguous from snapshot_index + 1
   LogIndex applied;             // what the state machine holds; committed for certain
-  // Entries after the last one here were lost to damage, and some of them may have been
-  // acknowledged: "unknown", not "absent". Until a leader has filled them up, this member neither
-  // votes nor campaigns.
-  bool incomplete = false;
+  // Entries after the last one here were lost to damage, up to this index; some of them may have
+  // been acknowledged: "unknown", not "absent". Until a leader has filled them up, this member
+  // neither votes nor campaigns. 0 if nothing was lost.
+  LogIndex lost_through = {};
   // The log on disk does not fit the state machine's `snapshot_index` and is to be started anew
   // there (a crash came between the installation of a snapshot and the log's reset).
   bool reset_log = false;
@@ -132,7 +132,7 @@ struct AppendTask {
   std::optional<HardState> hard_state;  // set if it changed
   // The log is started anew after this, all its entries are gone (thesis 5; then come `entries`).
   std::optional<LogStart> reset;
-  bool complete = false;       // lost entries were filled up (RecoveredState::incomplete)
+  bool complete = false;       // lost entries were filled up (RecoveredState::lost_through)
   std::vector<Entry> entries;  // replace everything from entries.front().index on
   // False if nothing here needs to reach the disk before Appended is stepped.
   bool must_sync = true;
@@ -210,7 +210,7 @@ struct CoreStatus {
   LogIndex commit;
   LogIndex applied;
   NodeId transferee;
-  bool incomplete = false;        // as in RecoveredState, until it was filled up
+  bool incomplete = false;        // entries were lost here and are not yet filled up
   std::vector<PeerStatus> peers;  // while leading
 };
 
@@ -239,6 +239,8 @@ class Core {
   LogIndex durable() const;
   LogIndex commit() const;
   LogIndex applied() const;
+  // What a snapshot as of `index` has to say of the log. Nothing outside [log's start, last_index].
+  std::optional<LogStart> LogStartAt(LogIndex index) const;
 
   // Every invariant that can be seen from one member (invariants.h), or the words for the first
   // that is broken. Run after every step in tests and simulation.

@@ -6,6 +6,10 @@ namespace conclave::raft {
 
 void Disk::Write(const AppendTask& task) {
   if (task.hard_state) hard_state = *task.hard_state;
+  if (task.reset) {
+    start = *task.reset;
+    entries.clear();
+  }
   if (task.entries.empty()) return;
   const LogIndex first = task.entries.front().index;
   CHECK(first > start.index && first <= last_index().Next());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
@@ -29,8 +30,10 @@ void TruncateLog(CoreState& state, LogIndex index) {
 }
 
 std::optional<AppendTask> TakeAppendTask(CoreState& state) {
+  if (state.installing.has_value()) return std::nullopt;
   const LogIndex last = state.log.last_index();
-  const bool to_write = state.unwritten <= last || state.hard_state_dirty;
+  const bool to_write = state.unwritten <= last || state.hard_state_dirty ||
+                        state.log_reset.has_value() || state.log_completed;
   if (!to_write && state.writes.empty()) {
     // All that the messages depend on is durable already.
     std::move(state.after_durable.begin(), state.after_durable.end(),
@@ -43,18 +46,29 @@ std::optional<AppendTask> TakeAppendTask(CoreState& state) {
   AppendTask task;
   task.write = ++state.last_write;
   if (state.hard_state_dirty) task.hard_state = HardState{state.term, state.vote};
+  task.reset = std::exchange(state.log_reset, std::nullopt);
+  task.complete = std::exchange(state.log_completed, false);
   task.entries = state.log.Slice(state.unwritten, last);
   task.must_sync = to_write;
   task.after_durable.swap(state.after_durable);
   CHECK(state.writes.empty() || state.writes.back().write < task.write);
+  if (state.writes.empty()) state.disk_moved = state.now;
   state.writes.push_back({task.write, state.unwritten, last});
   state.hard_state_dirty = false;
   state.unwritten = last.Next();
   return task;
 }
 
+bool DiskStalls(const CoreState& state) { return state.now >= StallDeadline(state); }
+
+Instant StallDeadline(const CoreState& state) {
+  if (state.writes.empty() || SEEDED_BUG(kDiskStallIgnored)) return kNever;
+  return state.disk_moved + state.config.election_timeout;
+}
+
 bool OnAppended(CoreState& state, WriteId write) {
   CHECK(write <= state.last_write);
+  state.disk_moved = state.now;
   LogIndex reached;
   while (!state.writes.empty() && state.writes.front().write <= write) {
     reached = state.writes.front().last;

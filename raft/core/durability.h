@@ -20,6 +20,12 @@ void TruncateLog(CoreState& state, LogIndex index);
 // wait for. What was to be said after it then leaves at once.
 std::optional<AppendTask> TakeAppendTask(CoreState& state);
 
+// A write has been handed out and none has completed for an election timeout. A member whose disk
+// stalls cannot vote, acknowledge or lead.
+bool DiskStalls(const CoreState& state);
+// When that will be so unless a write completes; kNever if none is under way.
+Instant StallDeadline(const CoreState& state);
+
 // Rule R1: `write` and all before it are on stable storage. True if `durable` advanced.
 bool OnAppended(CoreState& state, WriteId write);
 

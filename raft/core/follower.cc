@@ -7,6 +7,7 @@
 #include "raft/base/seeded_bug.h"
 #include "raft/core/candidate.h"
 #include "raft/core/durability.h"
+#include "raft/core/lost_entries.h"
 #include "raft/core/reads.h"
 
 namespace conclave::raft {
@@ -36,9 +37,6 @@ void ResetElectionTimer(CoreState& state) {
   state.election_at = state.now + Duration(timeout + state.random.Below(timeout));
 }
 
-namespace {
-
-// The leader of this term spoke.
 void HearLeader(CoreState& state, NodeId leader) {
   CHECK_MSG(state.leader() == nullptr, "two leaders in one term");
   Follower* follower = state.follower();
@@ -51,9 +49,12 @@ void HearLeader(CoreState& state, NodeId leader) {
   ResetElectionTimer(state);
 }
 
+namespace {
+
 void AdvanceCommit(CoreState& state, LogIndex commit) {
   CHECK(commit <= state.log.last_index());
   state.commit = std::max(state.commit, commit);
+  MaybeComplete(state);
 }
 
 // Adds what is new, replacing what conflicts. Entries that match already stay, and so does what
@@ -91,6 +92,7 @@ AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
           .index = request.prev_index,
           .hint_index = hint,
           .hint_term = *state.log.TermAt(hint),
+          .incomplete = IsIncomplete(state),
           .round = request.round};
 }
 
@@ -152,13 +154,15 @@ void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
   HearLeader(state, from);
   // The leader says only what this member has acknowledged as durable.
   if (heartbeat.commit > state.log.last_index() && !SEEDED_BUG(kHeartbeatCommitNotClamped)) {
-    Fatal(
-        "the leader knows of acknowledged entries that are not in this member's log: it was lost");
+    if (!IsIncomplete(state)) {
+      Fatal(
+          "the leader knows of acknowledged entries that are not in this member's log: it was "
+          "lost. Remove this member from the cluster and add it again");
+    }
+    TellLoss(state, from, heartbeat.commit, heartbeat.round);
   }
   state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
-  AdvanceCommit(state, SEEDED_BUG(kHeartbeatCommitNotClamped)
-                           ? std::min(heartbeat.commit, state.log.last_index())
-                           : heartbeat.commit);
+  AdvanceCommit(state, std::min(heartbeat.commit, state.log.last_index()));
   Follower& follower = *state.follower();
   follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);
   state.Send(from, HeartbeatResponse{.round = heartbeat.round});
@@ -186,9 +190,9 @@ void OnFollowerWoke(CoreState& state) {
   CHECK(state.leader() == nullptr);
   ExpireReads(state);
   if (state.now < state.election_at) return;
-  if (state.IsVoter()) return StartPreVote(state);
-  // Who does not vote does not campaign either; it only stops to believe in its leader.
-  SIM_REACHED("raft.follower.learner_gave_leader_up");
+  if (CanLead(state)) return StartPreVote(state);
+  // Who does not campaign only stops to believe in its leader.
+  SIM_REACHED("raft.follower.gave_leader_up");
   BecomeFollower(state, state.term, kNoNode);
 }
 

@@ -13,6 +13,9 @@ void BecomeFollower(CoreState& state, Term term, NodeId leader);
 // A random time in [T, 2T) from now (thesis 3.4).
 void ResetElectionTimer(CoreState& state);
 
+// The leader of this term spoke.
+void HearLeader(CoreState& state, NodeId leader);
+
 void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request);
 void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat);
 

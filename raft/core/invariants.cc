@@ -12,10 +12,11 @@ using Broken = std::optional<std::string>;
 
 // start <= applied <= handed to apply <= commit, durable <= last.
 Broken CheckIndexes(const CoreState& s) {
-  if (s.log.start() > s.applied) return "forgot what is not applied";
+  const LogIndex held = s.installing.has_value() ? s.installing->index : s.applied;
+  if (s.log.start() > held) return "forgot what is not applied";
   if (s.applied > s.handed_to_apply) return "applied what was never handed to apply";
   if (s.handed_to_apply > s.commit) return "handed to apply what is not committed";
-  if (s.handed_to_apply > s.durable) return "handed to apply what is not durable";
+  if (s.handed_to_apply > std::max(s.durable, held)) return "handed to apply what is not durable";
   if (s.commit > s.log.last_index()) return "committed beyond the end of the log";
   if (s.durable > s.log.last_index()) return "durable beyond the end of the log";
   if (s.durable >= s.unwritten) return "durable although never written";
@@ -98,7 +99,12 @@ Broken CheckCommit(const CoreState& s, const Leader& leader) {
   }));
   // Commits of this term come only from counting it; older ones may be known from before
   // (thesis 3.6.2).
-  if (s.commit >= leader.term_start && held < s.commit) return "committed without a quorum";
+  const bool lost = std::any_of(leader.peers.begin(), leader.peers.end(),
+                                [](const auto& peer) { return peer.second.lost_entries; });
+  const bool changed = s.configurations.current_index() > s.commit;
+  if (s.commit >= leader.term_start && held < s.commit && !lost && !changed) {
+    return "committed without a quorum";
+  }
   const bool countable = s.log.TermAt(held) == s.term;
   if (countable && held > s.commit) return "a quorum holds what is not committed";
   if (leader.uncommitted_bytes != s.log.BytesBetween(s.commit, s.log.last_index())) {
@@ -139,7 +145,10 @@ std::optional<std::string> FindBrokenInvariant(const CoreState& state) {
   if (Broken broken = CheckHardState(state)) return broken;
   if (Broken broken = CheckWrites(state)) return broken;
   if (const Leader* leader = state.leader()) return CheckLeader(state, *leader);
-  if (state.candidate() != nullptr && !state.IsVoter()) return "campaigns without a vote";
+  if (state.installing.has_value() && state.log.last_index() < state.log.start()) {
+    return "a log that ends before it starts";
+  }
+  if (state.candidate() != nullptr && !state.MayCampaign()) return "campaigns without a vote";
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
+#include "raft/core/durability.h"
 #include "raft/core/follower.h"
 #include "raft/core/proposals.h"
 #include "raft/core/quorum.h"
@@ -41,6 +42,21 @@ void BecomeLeader(CoreState& state) {
   state.election_at = kNever;
 }
 
+namespace {
+
+// A leader whose disk stalls holds everybody up without anybody's noticing: its heartbeats go out.
+// It hands over, which needs no disk of its own, and failing that steps down. One that is alone has
+// nobody to leave it to.
+void LeaveForStalledDisk(CoreState& state, Leader& leader) {
+  if (leader.must_go) return;
+  if (leader.transferee == kNoNode) OnTransferRequested(state, kNoNode);
+  if (leader.transferee == kNoNode) return;
+  SIM_REACHED("raft.leader.left_for_stalled_disk");
+  leader.must_go = true;
+}
+
+}  // namespace
+
 void OnLeaderWoke(CoreState& state) {
   Leader* leader = state.leader();
   CHECK(leader != nullptr);
@@ -49,8 +65,10 @@ void OnLeaderWoke(CoreState& state) {
     SIM_REACHED("raft.leader.stepped_down_without_quorum");
     return BecomeFollower(state, state.term, kNoNode);
   }
+  if (DiskStalls(state)) LeaveForStalledDisk(state, *leader);
   if (state.now >= leader->transfer_deadline) {
     SIM_REACHED("raft.transfer.timed_out");
+    if (leader->must_go) return BecomeFollower(state, state.term, kNoNode);
     AbortTransfer(*leader);
   }
   if (state.now < leader->heartbeat_at) return;
@@ -62,7 +80,10 @@ Instant LeaderDeadline(const CoreState& state) {
   const Leader* leader = state.leader();
   CHECK(leader != nullptr);
   if (leader->peers.empty()) return kNever;  // nobody to keep in touch with
-  return std::min({leader->heartbeat_at, leader->transfer_deadline, QuorumDeadline(state)});
+  const Instant stall = leader->must_go ? kNever : StallDeadline(state);
+  // Once it has come the heartbeats are soon enough to look again.
+  return std::min({leader->heartbeat_at, leader->transfer_deadline, QuorumDeadline(state),
+                   stall > state.now ? stall : kNever});
 }
 
 void HearPeer(CoreState& state, NodeId from) {

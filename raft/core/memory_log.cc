@@ -47,6 +47,16 @@ void MemoryLog::CompactTo(LogIndex index) {
   start_ = index;
 }
 
+LogIndex MemoryLog::StartOfTail(uint64_t entries_max, size_t bytes_max) const {
+  LogIndex start = last_index();
+  for (size_t bytes = 0; start > start_ && last_index() - start < entries_max;
+       start = start.Prev()) {
+    bytes += EntryBytes(At(start));
+    if (bytes > bytes_max) break;
+  }
+  return start;
+}
+
 std::vector<Entry> MemoryLog::Slice(LogIndex from, LogIndex to, size_t bytes_max,
                                     size_t entries_max) const {
   if (from > to) return {};

@@ -40,6 +40,10 @@ class MemoryLog {
   // last_index().
   void CompactTo(LogIndex index);
 
+  // The start that a log would have that keeps at most the last `entries_max` entries and at most
+  // `bytes_max` bytes of them; not before the present start.
+  LogIndex StartOfTail(uint64_t entries_max, size_t bytes_max) const;
+
   // Entries [from, to], cut short before they pass `bytes_max` or `entries_max`, but never to
   // nothing. Empty if from > to.
   std::vector<Entry> Slice(LogIndex from, LogIndex to, size_t bytes_max = SIZE_MAX,

@@ -126,7 +126,6 @@ struct TimeoutNow {
 // own pace. Repeated with every heartbeat until an AppendResponse shows that it is there.
 struct SnapshotOffer {
   LogIndex index;
-  uint64_t round = 0;  // as in AppendRequest
   friend bool operator==(const SnapshotOffer&, const SnapshotOffer&) = default;
 };
 

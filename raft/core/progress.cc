@@ -1,6 +1,7 @@
 #include "raft/core/progress.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
@@ -34,10 +35,12 @@ bool InflightWindow::Full(const WindowLimits& limits) const {
 Progress::Progress(LogIndex next) : next_(next) { CHECK(next > LogIndex(0)); }
 
 bool Progress::MaySend(const WindowLimits& limits) const {
+  if (state_ == State::kSnapshot) return false;
   return state_ == State::kProbe ? !probe_sent_ : !window_.Full(limits);
 }
 
 bool Progress::OwesEmpty(const WindowLimits& limits, LogIndex commit) const {
+  if (state_ == State::kSnapshot) return false;
   if (state_ == State::kProbe) return !probe_sent_;
   // A closed window stays closed for news of commits too: an unanswering peer must not be sent more
   // without bound.
@@ -63,6 +66,7 @@ void Progress::HeartbeatSent(LogIndex leader_last) {
   CHECK(match_ >= match_at_heartbeat_);
   stalled_ = match_ < leader_last && match_ == match_at_heartbeat_;
   match_at_heartbeat_ = match_;
+  offer_due_ = state_ == State::kSnapshot;
 }
 
 void Progress::HeartbeatAnswered() {
@@ -79,7 +83,7 @@ void Progress::HeartbeatAnswered() {
 bool Progress::Accepted(LogIndex index) {
   const bool news = index > match_;
   match_ = std::max(match_, index);
-  if (state_ == State::kProbe && index >= match_) {
+  if (state_ != State::kReplicate && index >= match_) {
     state_ = State::kReplicate;
     next_ = match_.Next();
   }
@@ -92,18 +96,29 @@ bool Progress::Accepted(LogIndex index) {
 bool Progress::Rejected(LogIndex prev, LogIndex retry_after) {
   // What a peer has acknowledged it holds. A refusal of it is older than the acknowledgement, or
   // the peer has lost its disk; that one must not be filled up as if it had never held anything.
-  if (prev <= match_) return false;
+  if (prev <= match_ || state_ == State::kSnapshot) return false;
   if (state_ == State::kProbe && prev != next_.Prev()) return false;
   Probe(std::max(match_.Next(), std::min(prev, retry_after.Next())));
   return true;
 }
 
-void Progress::SkipTo(LogIndex first) {
-  next_ = std::max(next_, first);
-  CHECK(next_ > match_);
+void Progress::LogStartsAfter(LogIndex start) {
+  if (next_ > start || state_ == State::kSnapshot) return;
+  Probe(next_);
+  state_ = State::kSnapshot;
+  offer_due_ = true;
+}
+
+bool Progress::TakeOffer() { return std::exchange(offer_due_, false); }
+
+void Progress::Forget(LogIndex held) {
+  match_ = std::min(match_, held);
+  match_at_heartbeat_ = std::min(match_at_heartbeat_, match_);
+  Probe(match_.Next());
 }
 
 void Progress::Lost() {
+  if (state_ == State::kSnapshot) return;
   Probe(match_.Next());
   probe_sent_ = true;
 }

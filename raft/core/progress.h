@@ -3,6 +3,9 @@
 //        +-- rejected, connection lost, or a new leader: one request at a time --+
 //        v                                                                       |
 //     kProbe ---- accepted: match is known ----> kReplicate: many in flight, `next` runs ahead
+//        ^                                                                       |
+//        +-- accepted at or after -- kSnapshot: nothing is sent but offers  <----+
+//            the log's start             what it needs next is no longer in the log
 //
 // Part of Leader, so it dies with leadership. Raft lane.
 #pragma once
@@ -49,7 +52,7 @@ class InflightWindow {
 
 class Progress {
  public:
-  enum class State : uint8_t { kProbe, kReplicate };
+  enum class State : uint8_t { kProbe, kReplicate, kSnapshot };
 
   // Probes first at the end of the leader's own log, where most peers are (thesis 3.5).
   explicit Progress(LogIndex next);
@@ -82,8 +85,13 @@ class Progress {
   // The peer refused a request that followed `prev`; nothing after `retry_after` can match. False
   // if it is an old answer.
   bool Rejected(LogIndex prev, LogIndex retry_after);
-  // The leader's log starts at `first`, and the peer is known to hold all before it.
-  void SkipTo(LogIndex first);
+  // The leader's log starts after `start`: a peer that needs what is before it needs a snapshot.
+  void LogStartsAfter(LogIndex start);
+  // In kSnapshot, true once per heartbeat: an offer is due.
+  bool TakeOffer();
+  // The peer has lost entries that it had acknowledged: it holds everything up to `held` and no
+  // more is known.
+  void Forget(LogIndex held);
   // What was in flight is presumed lost. Sends nothing until the peer answers a heartbeat.
   void Lost();
 
@@ -92,6 +100,7 @@ class Progress {
 
   State state_ = State::kProbe;
   bool probe_sent_ = false;   // probing: one request is under way
+  bool offer_due_ = false;    // needing a snapshot
   bool stalled_ = false;      // behind, and no news for a whole heartbeat interval
   bool stall_probe_ = false;  // it is alive all the same: ask where it is
   LogIndex match_;

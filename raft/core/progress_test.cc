@@ -155,12 +155,36 @@ TEST(ProgressTest, APeerThatMovesIsLeftAlone) {
   EXPECT_FALSE(progress.OwesEmpty(kLimits, kNoCommit));
 }
 
-TEST(ProgressTest, EntriesThatEverybodyHasAreSkipped) {
-  Progress progress(LogIndex(3));
-  progress.SkipTo(LogIndex(8));
-  EXPECT_EQ(progress.next(), LogIndex(8));
-  progress.SkipTo(LogIndex(4));
-  EXPECT_EQ(progress.next(), LogIndex(8));
+TEST(ProgressTest, APeerWhoseNextEntryIsGoneNeedsASnapshot) {
+  Progress progress = Replicating();
+  progress.LogStartsAfter(progress.next().Prev());
+  EXPECT_EQ(progress.state(), Progress::State::kReplicate) << "the entry before is not sent";
+  const LogIndex start = progress.next() + 3;
+  progress.LogStartsAfter(start);
+  EXPECT_EQ(progress.state(), Progress::State::kSnapshot);
+  EXPECT_TRUE(progress.TakeOffer());
+  EXPECT_FALSE(progress.TakeOffer()) << "one offer until the next heartbeat";
+  progress.Lost();
+  progress.HeartbeatAnswered();
+  EXPECT_FALSE(progress.MaySend(kLimits));
+  EXPECT_FALSE(progress.OwesEmpty(kLimits, start));
+  progress.HeartbeatSent(start + 1);
+  EXPECT_TRUE(progress.TakeOffer());
+  EXPECT_TRUE(progress.Accepted(start));
+  EXPECT_EQ(progress.state(), Progress::State::kReplicate);
+  EXPECT_EQ(progress.next(), start.Next());
+}
+
+TEST(ProgressTest, APeerThatLostEntriesIsFilledUpFromWhatItHolds) {
+  Progress progress = Replicating();
+  const LogIndex acknowledged = progress.next();
+  progress.Sent(acknowledged, 20, kNoCommit);
+  progress.Accepted(acknowledged);
+  progress.Forget(LogIndex(2));
+  EXPECT_EQ(progress.match(), LogIndex(2));
+  EXPECT_EQ(progress.next(), LogIndex(3));
+  EXPECT_EQ(progress.state(), Progress::State::kProbe);
+  EXPECT_TRUE(progress.MaySend(kLimits));
 }
 
 }  // namespace

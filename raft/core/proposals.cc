@@ -6,6 +6,7 @@
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/core/durability.h"
+#include "raft/core/membership.h"
 
 namespace conclave::raft {
 namespace {
@@ -24,39 +25,54 @@ std::optional<RejectReason> Refusal(const CoreState& state, const Leader& leader
   return std::nullopt;
 }
 
-// Takes the proposals in order up to the first that cannot be taken; returns the ids of the rest
-// and why.
-ProposeResponse TakeProposals(CoreState& state, Leader& leader,
-                              const std::vector<Proposal>& proposals) {
-  ProposeResponse refused;
-  for (const Proposal& proposal : proposals) {
-    if (refused.rejected.empty()) {
-      const auto refusal = Refusal(state, leader, proposal.payload.size() + kEntryOverheadBytes);
-      if (!refusal.has_value()) {
-        AppendAsLeader(state, leader, EntryKind::kCommand, proposal.payload);
-        continue;
-      }
-      refused.reason = *refusal;
-    }
-    refused.rejected.push_back(proposal.id);
+using Refusals = std::vector<ProposeResponse>;
+
+// Those with one reason in a row share a response.
+void AddRefusal(Refusals& refusals, ProposalId id, RejectReason reason) {
+  if (refusals.empty() || refusals.back().reason != reason) {
+    refusals.push_back({.reason = reason, .rejected = {}});
   }
-  return refused;
+  refusals.back().rejected.push_back(id);
 }
 
-ProposeResponse RefuseAll(const std::vector<Proposal>& proposals) {
-  ProposeResponse refused{.reason = RejectReason::kNoLeader, .rejected = {}};
-  for (const Proposal& proposal : proposals) refused.rejected.push_back(proposal.id);
-  return refused;
+// Takes the proposals in order. After a command that cannot be taken no other is, so that the
+// commands of one proposer stay in order; a change of membership is refused for itself alone.
+Refusals TakeProposals(CoreState& state, Leader& leader, const std::vector<Proposal>& proposals) {
+  Refusals refusals;
+  std::optional<RejectReason> closed;
+  for (const Proposal& proposal : proposals) {
+    if (!closed) closed = Refusal(state, leader, proposal.payload.size() + kEntryOverheadBytes);
+    std::optional<RejectReason> refusal = closed;
+    if (!refusal && !proposal.changes.empty()) {
+      refusal = TakeChange(state, leader, proposal);
+    } else if (!refusal) {
+      AppendAsLeader(state, leader, EntryKind::kCommand, proposal.payload);
+    }
+    if (refusal) AddRefusal(refusals, proposal.id, *refusal);
+  }
+  return refusals;
+}
+
+Refusals RefuseAll(const std::vector<Proposal>& proposals) {
+  Refusals refusals;
+  for (const Proposal& proposal : proposals) {
+    AddRefusal(refusals, proposal.id, RejectReason::kNoLeader);
+  }
+  return refusals;
+}
+
+void FailAll(CoreState& state, const Refusals& refusals) {
+  for (const ProposeResponse& refused : refusals) OnProposeResponse(state, refused);
 }
 
 }  // namespace
 
 void OnProposed(CoreState& state, std::vector<Proposal> proposals) {
   if (Leader* leader = state.leader()) {
-    return OnProposeResponse(state, TakeProposals(state, *leader, proposals));
+    return FailAll(state, TakeProposals(state, *leader, proposals));
   }
   const NodeId leader_id = state.LeaderId();
-  if (leader_id == kNoNode) return OnProposeResponse(state, RefuseAll(proposals));
+  if (leader_id == kNoNode) return FailAll(state, RefuseAll(proposals));
   state.Send(leader_id, ProposeRequest{.proposals = std::move(proposals)});
 }
 
@@ -67,9 +83,9 @@ void OnProposeRequest(CoreState& state, NodeId from, Term term, const ProposeReq
   const bool takes = leader != nullptr && right_term;
   if (leader == nullptr) SIM_REACHED("raft.proposal.refused_not_leader");
   if (leader != nullptr && !right_term) SIM_REACHED("raft.proposal.refused_earlier_term");
-  const ProposeResponse refused =
+  Refusals refusals =
       takes ? TakeProposals(state, *leader, request.proposals) : RefuseAll(request.proposals);
-  if (!refused.rejected.empty()) state.Send(from, refused);
+  for (ProposeResponse& refused : refusals) state.Send(from, std::move(refused));
 }
 
 void OnProposeResponse(CoreState& state, const ProposeResponse& response) {

@@ -5,8 +5,10 @@
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
+#include "raft/core/membership.h"
 #include "raft/core/quorum.h"
 #include "raft/core/reads.h"
+#include "raft/core/snapshots.h"
 #include "raft/core/transfer.h"
 
 namespace conclave::raft {
@@ -49,7 +51,8 @@ void SendAppend(CoreState& state, NodeId id, Peer& peer, bool with_entries) {
 void SendAppends(CoreState& state, NodeId id, Peer& peer) {
   const WindowLimits limits = Limits(state.config);
   const LogIndex last = state.log.last_index();
-  peer.progress.SkipTo(state.log.first_index());  // compaction.h: every member holds what is before
+  peer.progress.LogStartsAfter(state.log.start());
+  if (peer.progress.state() == Progress::State::kSnapshot) return OfferSnapshot(state, id, peer);
   CHECK(peer.progress.next() <= last.Next());
   while (peer.progress.next() <= last && peer.progress.MaySend(limits)) {
     SendAppend(state, id, peer, /*with_entries=*/true);
@@ -76,14 +79,17 @@ void SendHeartbeat(CoreState& state, NodeId id, Peer& peer) {
 
 void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
   CHECK(!response.accepted);
-  if (response.hint_index >= state.log.start()) {
-    const LogIndex agree = state.log.LastAtMost(response.hint_index, response.hint_term);
-    if (!peer.progress.Rejected(response.index, agree)) SIM_REACHED("raft.leader.late_rejection");
-    return;
+  // Before the log's start all that is known is that it is committed; so is what the peer has
+  // there, or it would not be the start of a log that agrees with it.
+  const LogIndex hint = std::min(response.hint_index, state.log.last_index());
+  const LogIndex agree =
+      hint >= state.log.start() ? state.log.LastAtMost(hint, response.hint_term) : hint;
+  if (response.incomplete) {
+    SIM_REACHED("raft.leader.peer_lost_entries");
+    peer.lost_entries = true;
+    return peer.progress.Forget(agree);
   }
-  // A member without entries that every member had has lost its log, and only a snapshot could help
-  // it: it is asked again by the clock, not as fast as it refuses.
-  peer.progress.Lost();
+  if (!peer.progress.Rejected(response.index, agree)) SIM_REACHED("raft.leader.late_rejection");
 }
 
 }  // namespace
@@ -137,6 +143,7 @@ void MaybeCommit(CoreState& state) {
   CHECK(bytes <= leader->uncommitted_bytes);
   leader->uncommitted_bytes -= bytes;
   state.commit = held;
+  LeaveJoint(state, *leader);
 }
 
 void SendToPeers(CoreState& state) {

@@ -32,13 +32,26 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
       applied(commit),
       everywhere(recovered.snapshot_index),
       durable(log.last_index()),
-      unwritten(log.last_index().Next()) {
+      unwritten(log.last_index().Next()),
+      // What was written after the damage, by leaders of this term or later ones, fills it up.
+      lost_through(recovered.lost_through > log.last_index() ? recovered.lost_through
+                                                             : LogIndex(0)),
+      lost_in_term(recovered.hard_state.term) {
   CHECK(config.id != kNoNode);
   CHECK(commit <= log.last_index());
   CHECK(term >= log.last_term());
   for (LogIndex i = log.first_index(); i <= log.last_index(); ++i) {
     configurations.OnAppend(log.At(i));
   }
+  log_completed = lost_through < recovered.lost_through;
+  if (recovered.reset_log) {
+    log_reset = LogStart{log.start(), *log.TermAt(log.start()), configurations.At(log.start())};
+  }
+}
+
+bool CoreState::MayCampaign() const {
+  return configurations.AnySince(
+      commit, [&](const Configuration& configuration) { return configuration.IsVoter(config.id); });
 }
 
 NodeId CoreState::LeaderId() const {

@@ -61,6 +61,7 @@ struct Peer {
   Instant heard{};            // anything of this term
   uint64_t round_sent = 0;    // the latest quorum round that was sent to it,
   uint64_t round_echoed = 0;  // and that it answered
+  bool lost_entries = false;  // it said so: less may be known to match now than was counted once
 };
 
 struct Leader {
@@ -70,6 +71,7 @@ struct Leader {
   size_t uncommitted_bytes = 0;  // of the entries after commit
   NodeId transferee;
   Instant transfer_deadline = kNever;
+  bool must_go = false;  // its disk stalls: leads no longer once the transfer is over
   Instant heartbeat_at{};
   bool heartbeat_due = false;  // everybody gets one in this take
 
@@ -114,6 +116,16 @@ class CoreState {
   LogIndex unwritten;  // first entry not yet handed out in an AppendTask
   WriteId last_write;
   std::deque<WriteUnderWay> writes;
+  Instant disk_moved{};  // a write completed, or the first was handed out
+
+  // snapshots.h
+  std::optional<LogStart> installing;  // until Applied; nothing is written or applied meanwhile
+  std::optional<LogStart> log_reset;   // to be handed out with the next AppendTask
+
+  // lost_entries.h
+  LogIndex lost_through;       // 0 if nothing is missing
+  const Term lost_in_term;     // of this member when it found out
+  bool log_completed = false;  // to be handed out with the next AppendTask
 
   Role role;
   Instant election_at = kNever;
@@ -125,12 +137,17 @@ class CoreState {
   std::vector<ReadFailed> reads_failed;
   std::vector<ProposalFailed> proposals_failed;
   std::optional<LogStart> compacted;
+  std::optional<SnapshotWanted> snapshot_wanted;
+  std::optional<LogStart> install_snapshot;
 
   std::optional<RoleChange> told;  // the last role change handed out
   Instant asked_to_wake = kNever;  // the last deadline handed out
 
   const Configuration& configuration() const { return configurations.current(); }
   bool IsVoter() const { return configuration().IsVoter(config.id); }
+  // Also while its own removal is not yet committed: it may hold what the others need to elect
+  // anybody (thesis 4.2.2).
+  bool MayCampaign() const;
   Leader* leader() { return std::get_if<Leader>(&role); }
   const Leader* leader() const { return std::get_if<Leader>(&role); }
   Candidate* candidate() { return std::get_if<Candidate>(&role); }

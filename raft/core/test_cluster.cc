@@ -1,6 +1,7 @@
 #include "raft/core/test_cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fmt/format.h"
 #include "raft/base/check.h"
@@ -23,16 +24,24 @@ void TestCluster::Start(NodeId member) {
   CoreConfig config = options_.config;
   config.id = member;
   const uint64_t seed = options_.seed * 1'000'003 + member.value() * 101 + ++node.runs;
+  RecoveredState recovered = Recover(node);
   node.log = node.disk;
-  node.core = std::make_unique<Core>(config,
-                                     RecoveredState{.hard_state = node.disk.hard_state,
-                                                    .snapshot_index = node.disk.start.index,
-                                                    .snapshot_term = node.disk.start.term,
-                                                    .configuration = node.disk.start.configuration,
-                                                    .entries = node.disk.entries,
-                                                    .applied = node.applied},
-                                     seed, now_);
+  node.log.entries = recovered.entries;
+  node.core = std::make_unique<Core>(config, std::move(recovered), seed, now_);
   Take(member);
+}
+
+RecoveredState TestCluster::Recover(const Node& node) const {
+  std::vector<Entry> entries = node.disk.entries;
+  if (node.lost_from.has_value()) entries.resize(*node.lost_from - node.disk.start.index - 1);
+  return {.hard_state = node.disk.hard_state,
+          .snapshot_index = node.disk.start.index,
+          .snapshot_term = node.disk.start.term,
+          .configuration = node.disk.start.configuration,
+          .entries = std::move(entries),
+          .applied = node.applied,
+          .lost_through = node.lost_through,
+          .reset_log = node.reset_owed};
 }
 
 Core& TestCluster::core(NodeId member) {
@@ -69,7 +78,8 @@ void TestCluster::CarryOut(NodeId member, Output output) {
   }
   if (output.role_change) NoteRole(member, *output.role_change);
   for (const ProposalFailed& failed : output.proposals_failed) {
-    requests_.OnProposalFailed(proposals_.at(failed.id));
+    const auto command = proposals_.find(failed.id);  // else it is a change of membership
+    if (command != proposals_.end()) requests_.OnProposalFailed(command->second);
   }
   for (const ReadReady& ready : output.reads_ready) {
     requests_.OnReadReady(member, ready.read, ready.index);
@@ -78,13 +88,19 @@ void TestCluster::CarryOut(NodeId member, Output output) {
   if (!output.proposals_failed.empty()) proposals_failed = output.proposals_failed;
   if (!output.reads_ready.empty()) reads_ready = output.reads_ready;
   if (!output.reads_failed.empty()) reads_failed = output.reads_failed;
+  if (output.fetch_snapshot) node.wanted = output.fetch_snapshot;
+  if (output.install_snapshot) {
+    node.log.start = *output.install_snapshot;
+    node.log.entries.clear();
+    node.applies.push_back({{}, output.install_snapshot});
+  }
   // What was committed is known to the checker before it is applied.
   Check(member);
   for (const Entry& entry : output.apply) {
     const bool command = entry.kind == EntryKind::kCommand;
     checker_.OnApply(member, entry.index, command ? entry.payload.view() : "", node.disk);
   }
-  if (!output.apply.empty()) node.applies.push_back(std::move(output.apply));
+  if (!output.apply.empty()) node.applies.push_back({std::move(output.apply), {}});
   if (output.compacted) {
     node.disk.Release(*output.compacted);
     node.log.Release(*output.compacted);
@@ -128,6 +144,57 @@ ReadId TestCluster::ReadAll(NodeId member, uint64_t count) {
   return last_read_;
 }
 
+void TestCluster::ProposeChange(NodeId member, const std::vector<MemberChange>& changes) {
+  Proposal proposal{++last_proposal_, Bytes(), changes};
+  Step(member, Proposed{{std::move(proposal)}});
+}
+
+void TestCluster::Join(NodeId member, NodeId contact) {
+  CHECK(!nodes_.contains(member));
+  Configuration known = core(contact).configuration();
+  std::erase(known.voters, member);
+  std::erase(known.learners, member);
+  members_.push_back(member);
+  nodes_[member].disk.start.configuration = known;
+  Start(member);
+}
+
+bool TestCluster::FetchSnapshot(NodeId member) {
+  Node& node = nodes_.at(member);
+  if (!alive(member) || !node.wanted.has_value()) return false;
+  const SnapshotWanted wanted = *std::exchange(node.wanted, std::nullopt);
+  if (!alive(wanted.from) || status(wanted.from).applied < wanted.at_least) return false;
+  const std::optional<LogStart> start = core(wanted.from).LogStartAt(status(wanted.from).applied);
+  if (!start.has_value()) return false;
+  node.fetched = nodes_.at(wanted.from).state_machine;
+  Step(member, SnapshotFetched{*start});
+  return true;
+}
+
+// The state machine takes the state durably; the log on disk follows later, and what is being
+// written to it is of no use any more.
+void TestCluster::Install(NodeId member, const LogStart& start) {
+  Node& node = nodes_.at(member);
+  node.state_machine = node.fetched;
+  node.durable_commands = node.state_machine.size();
+  node.applied = start.index;
+  node.disk.start = start;
+  node.disk.entries.clear();
+  node.lost_from.reset();
+  node.reset_owed = true;
+  for (AppendTask& task : node.writes) task.entries.clear();
+  Step(member, Applied{start.index});
+}
+
+void TestCluster::Damage(NodeId member, LogIndex from) {
+  Node& node = nodes_.at(member);
+  CHECK(!alive(member));
+  CHECK(from > std::max(node.applied, node.disk.start.index) && from <= node.disk.last_index());
+  if (node.lost_from.has_value() && *node.lost_from <= from) return;
+  node.lost_from = from;
+  node.lost_through = std::max(node.lost_through, node.disk.last_index());
+}
+
 void TestCluster::Compact(NodeId member, LogIndex index) {
   Node& node = nodes_.at(member);
   node.applied = status(member).applied;
@@ -143,6 +210,7 @@ void TestCluster::Crash(NodeId member) {
   node.writes.clear();
   node.applies.clear();
   node.state_machine.resize(node.durable_commands);
+  node.wanted.reset();
   node.deadline = kNever;
   requests_.OnCrash(member);
 }
@@ -155,6 +223,9 @@ bool TestCluster::FinishWrite(NodeId member) {
   const AppendTask task = std::move(node.writes.front());
   node.writes.pop_front();
   node.disk.Write(task);
+  if (task.reset.has_value()) node.reset_owed = false;
+  if (task.complete) node.lost_through = LogIndex(0);
+  if (!task.entries.empty()) node.lost_from.reset();
   checker_.OnHardState(member, node.disk.hard_state);
   Send(member, task.after_durable);
   Step(member, Appended{task.write});
@@ -164,8 +235,13 @@ bool TestCluster::FinishWrite(NodeId member) {
 bool TestCluster::Apply(NodeId member) {
   Node& node = nodes_.at(member);
   if (node.applies.empty()) return false;
-  const std::vector<Entry> entries = std::move(node.applies.front());
+  const ApplyTask task = std::move(node.applies.front());
   node.applies.pop_front();
+  if (task.install.has_value()) {
+    Install(member, *task.install);
+    return true;
+  }
+  const std::vector<Entry>& entries = task.entries;
   for (const Entry& entry : entries) {
     if (entry.kind == EntryKind::kCommand) node.state_machine.emplace_back(entry.payload.view());
   }
@@ -274,6 +350,7 @@ void TestCluster::Settle() {
       if (!alive(to)) continue;
       busy |= FinishWrite(to);
       busy |= Apply(to);
+      busy |= FetchSnapshot(to);
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -47,6 +48,16 @@ class TestCluster {
   ReadId Read(NodeId member) { return ReadAll(member, 1); }
   // Its state machine becomes durable, and its log is let go up to `index` as far as may be.
   void Compact(NodeId member, LogIndex index);
+  // A change of membership is proposed.
+  void ProposeChange(NodeId member, const std::vector<MemberChange>& changes);
+  // Starts a member with an empty log. It is not in the configuration that it begins with: that of
+  // `contact`, as somebody joining is told.
+  void Join(NodeId member, NodeId contact);
+  // The state that it was last told to fetch arrives, if its source lives and has it.
+  bool FetchSnapshot(NodeId member);
+  // While it is down: the disk takes its entries from `from` on. It will know that they are
+  // missing.
+  void Damage(NodeId member, LogIndex from);
   // Everything but its disk is gone, until Restart. What it had sent may still arrive.
   void Crash(NodeId member);
   void Restart(NodeId member);
@@ -108,6 +119,9 @@ class TestCluster {
   // Its log as of the last take, durable or not.
   const Disk& log(NodeId member) const { return nodes_.at(member).log; }
   size_t writes_under_way(NodeId member) const { return nodes_.at(member).writes.size(); }
+  const std::optional<SnapshotWanted>& wanted(NodeId member) const {
+    return nodes_.at(member).wanted;
+  }
   // The payloads of the commands its state machine holds, in order.
   const std::vector<std::string>& applied(NodeId member) const {
     return nodes_.at(member).state_machine;
@@ -127,20 +141,32 @@ class TestCluster {
   std::function<void(const Message&)> on_sent;
 
  private:
+  // What is handed to apply at once: entries, or a state that takes the place of the present one.
+  struct ApplyTask {
+    std::vector<Entry> entries;
+    std::optional<LogStart> install;
+  };
   struct Node {
     std::unique_ptr<Core> core;  // null while it is down
     Disk disk;
     Disk log;  // the disk with all writes that are under way
     std::deque<AppendTask> writes;
-    std::deque<std::vector<Entry>> applies;
+    std::deque<ApplyTask> applies;
     std::vector<std::string> state_machine;
-    LogIndex applied;             // what the state machine holds durably,
-    size_t durable_commands = 0;  // and how many commands that are
+    std::optional<SnapshotWanted> wanted;
+    std::vector<std::string> fetched;   // the state machine of a snapshot
+    bool reset_owed = false;            // the state machine is ahead of what the log says
+    std::optional<LogIndex> lost_from;  // what is gone of `disk` though the others count on it
+    LogIndex lost_through;              // until filled up
+    LogIndex applied;                   // what the state machine holds durably,
+    size_t durable_commands = 0;        // and how many commands that are
     Instant deadline = kNever;
     uint64_t runs = 0;
   };
 
   void Start(NodeId member);
+  RecoveredState Recover(const Node& node) const;
+  void Install(NodeId member, const LogStart& start);
   void WakeOnce(NodeId member);
   void CarryOut(NodeId member, Output output);
   void NoteRole(NodeId member, const RoleChange& change);

@@ -5,13 +5,27 @@
 namespace conclave::raft {
 namespace {
 
+std::string ToText(const std::vector<NodeId>& nodes) {
+  std::string text;
+  for (NodeId node : nodes) text += fmt::format("{}{}", text.empty() ? "" : " ", node.value());
+  return text;
+}
+
+std::string ToText(const Configuration& configuration) {
+  std::string text = "voters " + ToText(configuration.voters);
+  if (configuration.joint()) text += " and " + ToText(configuration.outgoing);
+  if (!configuration.learners.empty()) text += ", learners " + ToText(configuration.learners);
+  return text;
+}
+
 std::string ToText(const Entry& entry) {
   const std::string place = fmt::format("{}/{}", entry.index.value(), entry.term.value());
   switch (entry.kind) {
     case EntryKind::kNoop:
       return place + " no-op";
     case EntryKind::kConfiguration:
-      return place + " configuration";
+      return fmt::format("{} configuration: {}", place,
+                         ToText(DecodeConfigurationEntry(entry.payload.view())->configuration));
     case EntryKind::kCommand:
       break;
   }
@@ -48,8 +62,9 @@ std::string Body(const AppendResponse& body) {
   if (body.accepted) {
     return fmt::format("AppendResponse, {} is durable{}", body.index.value(), Round(body.round));
   }
-  return fmt::format("AppendResponse, nothing fits after {}, try after {}/{}{}", body.index.value(),
-                     body.hint_index.value(), body.hint_term.value(), Round(body.round));
+  return fmt::format("AppendResponse, nothing fits after {}, try after {}/{}{}{}",
+                     body.index.value(), body.hint_index.value(), body.hint_term.value(),
+                     body.incomplete ? ", entries were lost here" : "", Round(body.round));
 }
 
 std::string Body(const Heartbeat& body) {
@@ -82,7 +97,7 @@ std::string Body(const ProposeResponse& body) {
 std::string Body(const TimeoutNow&) { return "TimeoutNow"; }
 
 std::string Body(const SnapshotOffer& body) {
-  return fmt::format("SnapshotOffer as of {}{}", body.index.value(), Round(body.round));
+  return fmt::format("SnapshotOffer as of {}", body.index.value());
 }
 
 std::string ToText(const AppendTask& task) {

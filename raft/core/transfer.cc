@@ -53,11 +53,18 @@ void AbortTransfer(Leader& leader) {
   CHECK((leader.transferee == kNoNode) == (leader.transfer_deadline == kNever));
   leader.transferee = kNoNode;
   leader.transfer_deadline = kNever;
+  leader.must_go = false;
+}
+
+void SendTimeoutNowToBest(CoreState& state, const Leader& leader) {
+  const NodeId best = BestSuccessor(state, leader);
+  if (best == kNoNode || leader.At(best).progress.match() < state.log.last_index()) return;
+  state.Send(best, TimeoutNow{});
 }
 
 void OnTimeoutNow(CoreState& state, NodeId from) {
   CHECK(from != state.config.id);
-  if (from != state.LeaderId() || !state.IsVoter()) return;
+  if (from != state.LeaderId() || !CanLead(state)) return;
   SIM_REACHED("raft.transfer.campaigned");
   StartElection(state, /*transfer=*/true);
 }

@@ -14,6 +14,10 @@ void OnTransferRequested(CoreState& state, NodeId target);
 void ContinueTransfer(CoreState& state, const Leader& leader);
 void AbortTransfer(Leader& leader);
 
+// For a leader that goes at once: tells the best voter that has everything to campaign, if there is
+// one.
+void SendTimeoutNowToBest(CoreState& state, const Leader& leader);
+
 // The leader of this term wants this member to succeed it.
 void OnTimeoutNow(CoreState& state, NodeId from);
 

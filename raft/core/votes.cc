@@ -4,6 +4,7 @@
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
+#include "raft/core/lost_entries.h"
 
 namespace conclave::raft {
 namespace {
@@ -11,6 +12,10 @@ namespace {
 // One vote per term (thesis 3.4), and none once the term has its leader.
 bool MayVoteFor(const CoreState& state, NodeId candidate) {
   CHECK(candidate != kNoNode);
+  if (IsIncomplete(state)) {
+    SIM_REACHED("raft.vote.refused_lost_entries");
+    return false;
+  }
   if (state.vote == kNoNode) return state.LeaderId() == kNoNode;
   if (state.vote != candidate) SIM_REACHED("raft.vote.refused_already_voted");
   return state.vote == candidate;
@@ -18,7 +23,8 @@ bool MayVoteFor(const CoreState& state, NodeId candidate) {
 
 void AnswerPreVote(CoreState& state, NodeId from, Term term, bool up_to_date) {
   CHECK(term >= state.term);
-  const bool granted = up_to_date && (term > state.term || MayVoteFor(state, from));
+  const bool free = term > state.term && !IsIncomplete(state);
+  const bool granted = up_to_date && (free || MayVoteFor(state, from));
   state.Send(from, VoteResponse{.pre_vote = true, .granted = granted});
   // A grant carries the term it is for. A refusal carries our own, so that a candidate that is
   // behind catches up.

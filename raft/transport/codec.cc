@@ -260,14 +260,10 @@ void Decode(MessageReader&, TimeoutNow&) {}
 
 Kind Encode(const SnapshotOffer& body, std::string& out) {
   PutVarint(out, body.index.value());
-  PutVarint(out, body.round);
   return Kind::kSnapshotOffer;
 }
 
-void Decode(MessageReader& reader, SnapshotOffer& body) {
-  body.index = reader.Read<LogIndex>();
-  body.round = reader.Varint();
-}
+void Decode(MessageReader& reader, SnapshotOffer& body) { body.index = reader.Read<LogIndex>(); }
 
 template <typename Body>
 MessageBody DecodeAs(MessageReader& reader) {

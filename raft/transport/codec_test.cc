@@ -78,7 +78,7 @@ MessageBody AnyBody(Random& random, size_t alternative) {
     case 10:
       return TimeoutNow{};
     default:
-      return SnapshotOffer{LogIndex(number()), number()};
+      return SnapshotOffer{LogIndex(number())};
   }
 }
 
