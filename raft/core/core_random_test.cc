@@ -1,9 +1,13 @@
 // Clusters under random faults: lost, repeated, delayed and overtaking messages, broken
-// connections, cuts, slow disks, crashes that keep only what is durable, transfers and compaction.
-// A seed chooses the cluster, its limits and how likely each fault is; after the faults everybody
-// must come to agree again. A failure names its seed.
+// connections, cuts, slow disks, crashes that keep only what is durable, transfers, compaction with
+// snapshots, members that come and go, and disks that lose entries. A seed chooses the cluster, its
+// limits and how likely each fault is; after the faults everybody must come to agree again. A
+// failure names its seed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
 
 #include "fmt/format.h"
 #include "raft/base/random.h"
@@ -25,14 +29,17 @@ TestCluster::Options RandomOptions(Random& random, uint64_t seed) {
   options.config.inflight_bytes_max = random.Between(1, 10) * 100;
   options.config.apply_bytes_max = random.Between(1, 5) * 60;
   options.config.uncommitted_bytes_max = random.Between(10, 100) * 40;
+  options.config.tail_entries_max = random.Between(1, 12);
   return options;
 }
 
 class Storm {
  public:
   explicit Storm(uint64_t seed)
-      : random_(seed), cluster_(RandomOptions(random_, seed)), members_(cluster_.members()) {
+      : random_(seed), options_(RandomOptions(random_, seed)), cluster_(options_) {
     for (uint64_t& weight : weights_) weight = random_.OneIn(4) ? 0 : random_.Between(1, 10);
+    // Not in one run: damage is survived by who keeps a majority of whole logs.
+    (random_.OneIn(2) ? damages_ : changes_) = true;
   }
 
   void Run(int events) {
@@ -43,11 +50,12 @@ class Storm {
   // everything.
   bool Recovers() {
     cluster_.Heal();
-    for (NodeId member : members_) {
+    for (NodeId member : cluster_.members()) {
       if (!cluster_.alive(member)) cluster_.Restart(member);
     }
     // A proposal may still meet an election or a transfer, and is made again as a client would.
     for (int attempt = 0; attempt < 20; ++attempt) {
+      JoinAll();
       if (!cluster_.RunUntil([&] { return cluster_.Leader() != kNoNode; })) return false;
       const std::string last = fmt::format("p{}", ++proposals_);
       cluster_.Propose(cluster_.Leader(), last);
@@ -61,23 +69,69 @@ class Storm {
   // Where everybody stands, for a run that did not recover.
   std::string Describe() {
     std::string text;
-    for (NodeId member : members_) {
+    for (NodeId member : cluster_.members()) {
       if (!cluster_.alive(member)) continue;
       const CoreStatus s = cluster_.status(member);
       text += fmt::format(
-          "{}: {} of term {}, leader {}, log {}..{}, durable {}, commit {}, applied {}\n",
+          "{}: {} of term {}, leader {}, log {}..{}, durable {}, commit {}, applied {}{}\n",
           member.value(), ToString(s.role), s.term.value(), s.leader.value(), s.first_index.value(),
-          s.last_index.value(), s.durable.value(), s.commit.value(), s.applied.value());
+          s.last_index.value(), s.durable.value(), s.commit.value(), s.applied.value(),
+          s.incomplete ? ", incomplete" : "");
     }
     return text;
   }
 
  private:
-  NodeId Anybody() { return members_[random_.Below(members_.size())]; }
+  NodeId Anybody() { return cluster_.members()[random_.Below(cluster_.members().size())]; }
+
+  bool IsStarted(NodeId member) {
+    const std::vector<NodeId>& started = cluster_.members();
+    return std::find(started.begin(), started.end(), member) != started.end();
+  }
+
+  // Members that the configurations know and that were never started.
+  void JoinAll() {
+    for (NodeId member : std::vector(cluster_.members())) {
+      if (!cluster_.alive(member)) continue;
+      const Configuration configuration = cluster_.core(member).configuration();
+      for (NodeId named : configuration.Members()) {
+        if (!IsStarted(named)) cluster_.Join(named, member);
+      }
+    }
+  }
+
+  MemberChange AnyChange() {
+    constexpr uint64_t kIdsMax = 7;
+    return {static_cast<MemberChangeKind>(random_.Between(1, 3)),
+            NodeId(random_.Between(1, kIdsMax))};
+  }
+
+  void ChangeMembers(NodeId member) {
+    if (!changes_) return;
+    std::vector<MemberChange> changes = {AnyChange()};
+    if (random_.OneIn(4)) changes.push_back(AnyChange());
+    if (random_.OneIn(4)) changes.push_back(AnyChange());
+    cluster_.ProposeChange(random_.OneIn(3) ? member : cluster_.LeaderOr(member), changes);
+    if (random_.OneIn(2)) JoinAll();
+  }
+
+  // Its power goes, and its disk loses entries that only its log holds; never two members' at once.
+  void CrashWithDamage(NodeId member) {
+    cluster_.Crash(member);
+    const LogIndex kept = std::max(cluster_.kept(member), cluster_.disk(member).start.index);
+    const uint64_t at_risk = cluster_.disk(member).last_index() - kept;
+    const auto damaged = [&](NodeId other) { return cluster_.damaged(other); };
+    const std::vector<NodeId>& all = cluster_.members();
+    if (!damages_ || options_.voters < 3 || at_risk == 0 ||
+        std::any_of(all.begin(), all.end(), damaged)) {
+      return;
+    }
+    cluster_.Damage(member, kept + random_.Between(1, at_risk));
+  }
 
   void OneEvent() {
     // Progress is always possible, so that runs get somewhere.
-    const uint64_t kind = random_.Below(12);
+    const uint64_t kind = random_.Below(13);
     if (kind < 4) return DeliverOne();
     const NodeId member = Anybody();
     if (!cluster_.alive(member)) return random_.OneIn(4) ? cluster_.Restart(member) : void();
@@ -86,6 +140,7 @@ class Storm {
     if (kind < 8) return cluster_.Propose(member, fmt::format("p{}", ++proposals_));
     if (kind < 9) return void(cluster_.Read(member));
     if (kind < 10) return PassTime();
+    if (kind < 11) return void(cluster_.FetchSnapshot(member));
     OneFault(member);
   }
 
@@ -105,7 +160,7 @@ class Storm {
   }
 
   void OneFault(NodeId member) {
-    const uint64_t kind = random_.Below(9);
+    const uint64_t kind = random_.Below(11);
     if (random_.Below(20) >= weights_[kind]) return;
     switch (kind) {
       case 0:
@@ -125,6 +180,10 @@ class Storm {
       case 6:
         return cluster_.Heal();
       case 7:
+        return ChangeMembers(member);
+      case 8:
+        return CrashWithDamage(member);
+      case 9:
         return cluster_.Step(member, TransferRequested{random_.OneIn(2) ? kNoNode : Anybody()});
       default:
         return cluster_.Compact(member, cluster_.status(member).applied);
@@ -132,18 +191,23 @@ class Storm {
   }
 
   bool AllHave(const std::string& last) {
-    const std::vector<std::string>& first = cluster_.applied(members_.front());
+    const NodeId leader = cluster_.Leader();
+    if (leader == kNoNode) return false;
+    const std::vector<std::string>& first = cluster_.applied(leader);
     if (first.empty() || first.back() != last) return false;
-    for (NodeId member : members_) {
+    for (NodeId member : cluster_.core(leader).configuration().Members()) {
+      if (!IsStarted(member)) return false;
       if (cluster_.applied(member) != first) return false;
     }
     return true;
   }
 
   Random random_;
+  const TestCluster::Options options_;
   TestCluster cluster_;
-  const std::vector<NodeId> members_;
-  uint64_t weights_[9] = {};
+  bool damages_ = false;
+  bool changes_ = false;
+  uint64_t weights_[11] = {};
   uint64_t proposals_ = 0;
 };
 

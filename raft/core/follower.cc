@@ -124,6 +124,11 @@ void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request
   if (!IsWellFormed(request)) return;
   HearLeader(state, from);
   state.everywhere = std::max(state.everywhere, request.everywhere);
+  if (state.installing.has_value()) {
+    // Nothing can be written yet, so nothing is taken; the leader asks again.
+    SIM_REACHED("raft.follower.request_during_install");
+    return EchoNewRound(state, from, request);
+  }
   // What is before our log's start is committed, so it matches.
   const bool matches = request.prev_index <= state.log.start() ||
                        state.log.TermAt(request.prev_index) == request.prev_term;

@@ -8,6 +8,8 @@
 #include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
 #include "raft/core/proposals.h"
+#include "raft/core/reads.h"
+#include "raft/core/replication.h"
 #include "raft/core/transfer.h"
 
 namespace conclave::raft {
@@ -68,6 +70,9 @@ void Append(CoreState& state, Leader& leader, const Configuration& configuration
                  Bytes::Copy(EncodeConfigurationEntry(configuration, context)));
   CHECK(state.configuration() == configuration);
   FollowConfiguration(state, leader);
+  // Who is missing may have gone with the old configuration.
+  RecountRound(state, leader);
+  MaybeCommit(state);
 }
 
 // Two changes at once could have majorities that do not overlap. And a leader knows that none is

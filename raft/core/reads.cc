@@ -117,6 +117,10 @@ void OnRoundEcho(CoreState& state, Leader& leader, Peer& peer, uint64_t round) {
   if (leader.rounds.under_way) FinishRound(state, leader);
 }
 
+void RecountRound(CoreState& state, Leader& leader) {
+  if (leader.rounds.under_way) FinishRound(state, leader);
+}
+
 void FailReads(CoreState& state) {
   if (Follower* follower = state.follower()) {
     if (!follower->reads.empty()) SIM_REACHED("raft.read.failed_with_leader");

@@ -20,6 +20,9 @@ void StartRound(CoreState& state, Leader& leader);
 // `peer` still followed this leader after `round` began.
 void OnRoundEcho(CoreState& state, Leader& leader, Peer& peer, uint64_t round);
 
+// The configuration changed: the round under way may hold by now.
+void RecountRound(CoreState& state, Leader& leader);
+
 // The role, the term or the leader changes, or the way to the leader is lost: no read that waits
 // can be answered any more.
 void FailReads(CoreState& state);

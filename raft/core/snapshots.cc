@@ -63,6 +63,8 @@ void OnSnapshotFetched(CoreState& state, const LogStart& start) {
     return;
   }
   SIM_REACHED("raft.snapshot.installed");
+  // It may come from a leader of a term that this member has not heard of yet.
+  if (start.term > state.term) BecomeFollower(state, start.term, kNoNode);
   StartLogAnew(state, start);
   state.installing = start;
   state.install_snapshot = start;

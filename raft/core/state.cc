@@ -39,9 +39,15 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
       lost_in_term(recovered.hard_state.term) {
   CHECK(config.id != kNoNode);
   CHECK(commit <= log.last_index());
-  CHECK(term >= log.last_term());
   for (LogIndex i = log.first_index(); i <= log.last_index(); ++i) {
     configurations.OnAppend(log.At(i));
+  }
+  if (term < log.last_term()) {
+    // The log starts after a snapshot of a later term than was written when the crash came.
+    CHECK(recovered.reset_log);
+    term = log.last_term();
+    vote = kNoNode;
+    hard_state_dirty = true;
   }
   log_completed = lost_through < recovered.lost_through;
   if (recovered.reset_log) {

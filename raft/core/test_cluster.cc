@@ -118,7 +118,7 @@ void TestCluster::NoteRole(NodeId member, const RoleChange& change) {
 void TestCluster::Check(NodeId member) {
   const Core& of = core(member);
   checker_.OnCommit(member, of.commit(), of.configuration(), log(member),
-                    [this](NodeId id) { return &disk(id); });
+                    [this](NodeId id) { return nodes_.contains(id) ? &disk(id) : nullptr; });
   requests_.OnCommit();
 }
 
@@ -154,6 +154,7 @@ void TestCluster::Join(NodeId member, NodeId contact) {
   Configuration known = core(contact).configuration();
   std::erase(known.voters, member);
   std::erase(known.learners, member);
+  if (known.voters.empty()) known.voters = {contact};
   members_.push_back(member);
   nodes_[member].disk.start.configuration = known;
   Start(member);

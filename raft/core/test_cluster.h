@@ -122,12 +122,17 @@ class TestCluster {
   const std::optional<SnapshotWanted>& wanted(NodeId member) const {
     return nodes_.at(member).wanted;
   }
+  // Entries of its disk are gone, and not all are filled up.
+  bool damaged(NodeId member) const { return nodes_.at(member).lost_through > LogIndex(0); }
+  // What its state machine holds durably: damage cannot reach it.
+  LogIndex kept(NodeId member) const { return nodes_.at(member).applied; }
   // The payloads of the commands its state machine holds, in order.
   const std::vector<std::string>& applied(NodeId member) const {
     return nodes_.at(member).state_machine;
   }
   // The member that leads the latest term among those alive; kNoNode if none does.
   NodeId Leader();
+  NodeId LeaderOr(NodeId other) { return Leader() == kNoNode ? other : Leader(); }
   RequestChecker& requests() { return requests_; }
   const std::vector<std::string>& problems() const { return findings_.problems(); }
 
