@@ -116,6 +116,7 @@ std::optional<RejectReason> TakeChange(CoreState& state, Leader& leader, const P
   }
   if (changed->joint()) SIM_REACHED("raft.membership.joint_begun");
   Append(state, leader, *changed, proposal.payload.view());
+  if (SEEDED_BUG(kJointLeftEarly)) LeaveJoint(state, leader);
   return std::nullopt;
 }
 

@@ -304,6 +304,14 @@ void TestCluster::Isolate(NodeId member) {
   }
 }
 
+void TestCluster::Split(const std::set<NodeId>& side) {
+  for (NodeId from : members_) {
+    for (NodeId to : members_) {
+      if (side.contains(from) != side.contains(to)) cut_.insert({from, to});
+    }
+  }
+}
+
 Instant TestCluster::NextDeadline() const {
   Instant next = kNever;
   for (const auto& [id, node] : nodes_) next = std::min(next, node.deadline);

@@ -81,6 +81,8 @@ class TestCluster {
   void Inject(const Message& message);
   // Cuts every link between `member` and the others, both ways, and loses what is under way.
   void Isolate(NodeId member);
+  // Cuts every link between `side` and the others. What is under way arrives.
+  void Split(const std::set<NodeId>& side);
   void Heal() { cut_.clear(); }
 
   // ---- Time. ----
