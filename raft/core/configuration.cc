@@ -69,18 +69,43 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   return out;
 }
 
-absl::StatusOr<Configuration> DecodeConfiguration(std::string_view bytes) {
-  ByteReader reader(bytes);
+namespace {
+
+absl::StatusOr<Configuration> ReadConfiguration(ByteReader& reader) {
   if (reader.Byte() != kFormat) return absl::DataLossError("not a configuration: unknown format");
   Configuration configuration;
   configuration.voters = ReadNodes(reader);
   configuration.outgoing = ReadNodes(reader);
   configuration.learners = ReadNodes(reader);
-  if (!reader.finished()) return absl::DataLossError("not a configuration: wrong length");
+  if (!reader.ok()) return absl::DataLossError("not a configuration: cut off");
   if (!IsWellFormed(configuration)) {
     return absl::DataLossError("not a configuration: members repeat or are out of order");
   }
   return configuration;
+}
+
+}  // namespace
+
+absl::StatusOr<Configuration> DecodeConfiguration(std::string_view bytes) {
+  ByteReader reader(bytes);
+  absl::StatusOr<Configuration> configuration = ReadConfiguration(reader);
+  if (configuration.ok() && !reader.finished()) {
+    return absl::DataLossError("not a configuration: wrong length");
+  }
+  return configuration;
+}
+
+std::string EncodeConfigurationEntry(const Configuration& configuration, std::string_view context) {
+  std::string out = EncodeConfiguration(configuration);
+  out += context;
+  return out;
+}
+
+absl::StatusOr<ConfigurationEntry> DecodeConfigurationEntry(std::string_view bytes) {
+  ByteReader reader(bytes);
+  absl::StatusOr<Configuration> configuration = ReadConfiguration(reader);
+  if (!configuration.ok()) return configuration.status();
+  return ConfigurationEntry{*std::move(configuration), bytes.substr(reader.offset())};
 }
 
 }  // namespace conclave::raft

@@ -2,6 +2,7 @@
 // `outgoing` is not empty, a decision needs a majority of both voter sets. Plain value, any lane.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,30 @@ struct Configuration {
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 
-// The payload of a kConfiguration entry. Decode: DataLoss if the bytes are not one.
+// One step of a change of membership. A change of several steps that touches more than one voter
+// goes through a joint configuration (thesis 4.3), by itself.
+enum class MemberChangeKind : uint8_t {
+  kAddVoter = 1,    // a learner is promoted by it
+  kAddLearner = 2,  // replicated to, without a vote (thesis 4.2.1)
+  kRemove = 3,
+};
+struct MemberChange {
+  MemberChangeKind kind = MemberChangeKind::kAddVoter;
+  NodeId node;
+  friend bool operator==(const MemberChange&, const MemberChange&) = default;
+};
+
+// As it stands alone in the log's own records. Decode: DataLoss if the bytes are not one.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(std::string_view bytes);
+
+// The payload of a kConfiguration entry: the configuration, and what the state machine is to apply
+// with it (opaque to raft, may be empty). The context points into `bytes`.
+struct ConfigurationEntry {
+  Configuration configuration;
+  std::string_view context;
+};
+std::string EncodeConfigurationEntry(const Configuration& configuration, std::string_view context);
+absl::StatusOr<ConfigurationEntry> DecodeConfigurationEntry(std::string_view bytes);
 
 }  // namespace conclave::raft

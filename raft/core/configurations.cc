@@ -19,11 +19,11 @@ const Configuration& Configurations::At(LogIndex index) const {
 void Configurations::OnAppend(const Entry& entry) {
   if (entry.kind != EntryKind::kConfiguration) return;
   CHECK(entry.index > current_index());
-  absl::StatusOr<Configuration> decoded = DecodeConfiguration(entry.payload.view());
-  if (!decoded.ok() || decoded->voters.empty()) {
+  absl::StatusOr<ConfigurationEntry> decoded = DecodeConfigurationEntry(entry.payload.view());
+  if (!decoded.ok() || decoded->configuration.voters.empty()) {
     Fatal("a configuration entry of the log cannot be read");
   }
-  by_index_.emplace_back(entry.index, *std::move(decoded));
+  by_index_.emplace_back(entry.index, std::move(decoded->configuration));
 }
 
 void Configurations::TruncateFrom(LogIndex index) {

@@ -45,6 +45,7 @@ void OnReceived(CoreState& state, const Message& message) {
                  [&](const ProposeRequest& m) { OnProposeRequest(state, from, term, m); },
                  [&](const ProposeResponse& m) { OnProposeResponse(state, m); },
                  [&](const TimeoutNow&) { OnTimeoutNow(state, from); },
+                 [&](const SnapshotOffer&) {},
              },
              message.body);
 }
@@ -150,6 +151,7 @@ void Core::Step(Instant now, Event event) {
                  [&](Compacted& e) { OnCompacted(state, e.index); },
                  [&](PeerUnreachable& e) { OnPeerUnreachable(state, e.peer); },
                  [&](TransferRequested& e) { OnTransferRequested(state, e.target); },
+                 [&](SnapshotFetched&) {},
                  [&](Woke&) { OnWoke(state); },
              },
              event);

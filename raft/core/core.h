@@ -41,6 +41,18 @@ struct CoreConfig {
   size_t inflight_bytes_max = 8 << 20;      // and their bytes
   size_t uncommitted_bytes_max = 64 << 20;  // proposals beyond it are rejected with kTooMany
   size_t apply_bytes_max = 4 << 20;  // entries handed to apply by one TakeOutput; one always fits
+  // What Compacted leaves in the log for members that are behind: a member further behind than
+  // either needs a snapshot. What every member holds is forgotten whatever these say.
+  uint64_t tail_entries_max = 5000;
+  size_t tail_bytes_max = 64 << 20;
+};
+
+// The entry after which the log starts, and the configuration in force there.
+struct LogStart {
+  LogIndex index;
+  Term term;
+  Configuration configuration;
+  friend bool operator==(const LogStart&, const LogStart&) = default;
 };
 
 // What a process finds on its disk when it starts.
@@ -52,6 +64,13 @@ struct RecoveredState {
   Configuration configuration;  // as of snapshot_index
   std::vector<Entry> entries;   // contiguous from snapshot_index + 1
   LogIndex applied;             // what the state machine holds; committed for certain
+  // Entries after the last one here were lost to damage, and some of them may have been
+  // acknowledged: "unknown", not "absent". Until a leader has filled them up, this member neither
+  // votes nor campaigns.
+  bool incomplete = false;
+  // The log on disk does not fit the state machine's `snapshot_index` and is to be started anew
+  // there (a crash came between the installation of a snapshot and the log's reset).
+  bool reset_log = false;
 };
 
 // ---- Events: everything that can happen to the core. ----
@@ -79,8 +98,8 @@ struct Appended {
 struct Applied {
   LogIndex index;
 };
-// The log up to `index` may be forgotten: the state machine holds it durably. The core forgets only
-// what every member of the configuration already has; the rest waits for a later call.
+// The log up to `index` may be forgotten: the state machine holds it durably. The core forgets what
+// every member of the configuration already has, and of the rest what is more than the kept tail.
 struct Compacted {
   LogIndex index;
 };
@@ -97,15 +116,24 @@ struct TransferRequested {
 // The time asked for by next_deadline has come. Stepping it early or late is harmless.
 struct Woke {};
 
+// The state that was asked for by Output::fetch_snapshot is here, durable beside this member's own:
+// the state machine after it has applied everything up to start.index.
+struct SnapshotFetched {
+  LogStart start;
+};
+
 using Event = std::variant<Received, Proposed, ReadRequested, Appended, Applied, Compacted,
-                           PeerUnreachable, TransferRequested, Woke>;
+                           PeerUnreachable, TransferRequested, SnapshotFetched, Woke>;
 
 // ---- Output: everything the core wants done. ----
 
 struct AppendTask {
   WriteId write;
   std::optional<HardState> hard_state;  // set if it changed
-  std::vector<Entry> entries;           // replace everything from entries.front().index on
+  // The log is started anew after this, all its entries are gone (thesis 5; then come `entries`).
+  std::optional<LogStart> reset;
+  bool complete = false;       // lost entries were filled up (RecoveredState::incomplete)
+  std::vector<Entry> entries;  // replace everything from entries.front().index on
   // False if nothing here needs to reach the disk before Appended is stepped.
   bool must_sync = true;
   std::vector<Message> after_durable;
@@ -136,11 +164,10 @@ struct RoleChange {
   friend bool operator==(const RoleChange&, const RoleChange&) = default;
 };
 
-// The entry after which the log starts, and the configuration in force there.
-struct LogStart {
-  LogIndex index;
-  Term term;
-  Configuration configuration;
+// The state of `from` as of `at_least` or later is to be fetched, unless that is under way already.
+struct SnapshotWanted {
+  NodeId from;
+  LogIndex at_least;
 };
 
 struct Output {
@@ -148,6 +175,9 @@ struct Output {
   std::vector<Message>
       messages;              // may leave at once, also before `append` is durable (thesis 10.2.1)
   std::vector<Entry> apply;  // committed, durable here, each once and in order
+  std::optional<SnapshotWanted> fetch_snapshot;  // repeated until it is no longer needed
+  // Rule R2, before `apply`: the state that was fetched takes the place of the state machine's.
+  std::optional<LogStart> install_snapshot;
   std::vector<ReadReady> reads_ready;
   std::vector<ReadFailed> reads_failed;
   std::vector<ProposalFailed> proposals_failed;
@@ -165,6 +195,7 @@ struct PeerStatus {
   LogIndex next;
   bool learner = false;
   bool recently_active = false;
+  bool needs_snapshot = false;
 };
 
 struct CoreStatus {
@@ -179,6 +210,7 @@ struct CoreStatus {
   LogIndex commit;
   LogIndex applied;
   NodeId transferee;
+  bool incomplete = false;        // as in RecoveredState, until it was filled up
   std::vector<PeerStatus> peers;  // while leading
 };
 

@@ -14,7 +14,7 @@ namespace conclave::raft {
 enum class EntryKind : uint8_t {
   kCommand = 0,  // opaque to raft, applied by the state machine
   kNoop = 1,  // appended by a new leader so that it can commit in its own term (thesis 3.6.2, 6.4)
-  kConfiguration = 2,  // an encoded Configuration; active as soon as it is in the log (thesis 4.1)
+  kConfiguration = 2,  // an encoded ConfigurationEntry; in force as soon as it is in the log (thesis 4.1)
 };
 
 struct Entry {

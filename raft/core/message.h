@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "raft/core/configuration.h"
 #include "raft/core/entry.h"
 
 namespace conclave::raft {
@@ -48,6 +49,9 @@ struct AppendResponse {
   // term is at most prev_term (skips a whole term per exchange, thesis 3.5 end).
   LogIndex hint_index;
   Term hint_term;
+  // The sender has lost entries that it may have acknowledged (disk damage): what was known to
+  // match counts for nothing any more, only this answer does.
+  bool incomplete = false;
   uint64_t round = 0;
   friend bool operator==(const AppendResponse&, const AppendResponse&) = default;
 };
@@ -80,10 +84,12 @@ struct ReadIndexResponse {
 };
 
 // A command before it has a place in the log. `id` is its proposer's; the payload says on its own
-// whose it is.
+// whose it is. With `changes` it is a change of membership, and the payload its context
+// (configuration.h).
 struct Proposal {
   ProposalId id;
   Bytes payload;
+  std::vector<MemberChange> changes = {};
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
 
@@ -99,6 +105,9 @@ enum class RejectReason : uint8_t {
   kNoLeader = 0,  // no leader is known, or the receiver is not the leader; certainly not appended
   kTooMany = 1,   // the leader's uncommitted bytes are at their bound; certainly not appended
   kTransferring = 2,  // a leadership transfer is under way; certainly not appended
+  // Changes of membership only; certainly not appended.
+  kChangeUnderWay = 3,  // one at a time (thesis 4.1), and none before the term's first commit
+  kBadChange = 4,       // it does not fit the configuration in force: already a member, or not one
 };
 
 struct ProposeResponse {
@@ -112,9 +121,18 @@ struct TimeoutNow {
   friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
 };
 
+// "The entries that you need next are no longer in my log: fetch my state instead, as of `index` or
+// later" (thesis 5). The state itself does not travel as a message; the receiver fetches it at its
+// own pace. Repeated with every heartbeat until an AppendResponse shows that it is there.
+struct SnapshotOffer {
+  LogIndex index;
+  uint64_t round = 0;  // as in AppendRequest
+  friend bool operator==(const SnapshotOffer&, const SnapshotOffer&) = default;
+};
+
 using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse,
                                  Heartbeat, HeartbeatResponse, ReadIndexRequest, ReadIndexResponse,
-                                 ProposeRequest, ProposeResponse, TimeoutNow>;
+                                 ProposeRequest, ProposeResponse, TimeoutNow, SnapshotOffer>;
 
 struct Message {
   NodeId from;

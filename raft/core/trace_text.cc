@@ -81,6 +81,10 @@ std::string Body(const ProposeResponse& body) {
 
 std::string Body(const TimeoutNow&) { return "TimeoutNow"; }
 
+std::string Body(const SnapshotOffer& body) {
+  return fmt::format("SnapshotOffer as of {}{}", body.index.value(), Round(body.round));
+}
+
 std::string ToText(const AppendTask& task) {
   std::string text = fmt::format("write {}:", task.write.value());
   if (task.hard_state) {
@@ -91,6 +95,11 @@ std::string ToText(const AppendTask& task) {
     if (!task.entries.empty()) text += "; ";
   }
   if (!task.entries.empty()) text += (task.hard_state ? "" : " ") + ToText(task.entries);
+  if (task.reset) {
+    text += fmt::format(" the log starts anew after {}/{}", task.reset->index.value(),
+                        task.reset->term.value());
+  }
+  if (task.complete) text += " the log is complete again";
   if (!task.must_sync) text += " nothing new";
   return text;
 }
@@ -111,6 +120,10 @@ const char* ToText(RejectReason reason) {
       return "too many";
     case RejectReason::kTransferring:
       return "leadership is being handed over";
+    case RejectReason::kChangeUnderWay:
+      return "a change of membership is under way";
+    case RejectReason::kBadChange:
+      return "the change does not fit the membership";
   }
   return "unknown";
 }
@@ -145,6 +158,14 @@ std::vector<std::string> ToLines(NodeId member, const Output& output) {
   }
   for (const ProposalFailed& failed : output.proposals_failed) {
     add(fmt::format("fails proposal {}: {}", failed.id.value(), ToText(failed.reason)));
+  }
+  if (output.fetch_snapshot) {
+    add(fmt::format("fetches a snapshot of {}, of {} or later", output.fetch_snapshot->from.value(),
+                    output.fetch_snapshot->at_least.value()));
+  }
+  if (output.install_snapshot) {
+    add(fmt::format("installs the snapshot of {}/{}", output.install_snapshot->index.value(),
+                    output.install_snapshot->term.value()));
   }
   if (output.compacted)
     add(fmt::format("lets its log go up to {}", output.compacted->index.value()));

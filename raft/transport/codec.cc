@@ -24,13 +24,15 @@ enum class Kind : uint8_t {
   kProposeRequest = 9,
   kProposeResponse = 10,
   kTimeoutNow = 11,
+  kSnapshotOffer = 12,
 };
 
 constexpr uint8_t kFirstFlag = 1;   // pre-vote; accepted; ok
 constexpr uint8_t kSecondFlag = 2;  // transfer; granted
 // The fewest bytes that one takes: what bounds a count before anything is reserved for it.
 constexpr size_t kEntryBytesMin = 3;
-constexpr size_t kProposalBytesMin = 2;
+constexpr size_t kProposalBytesMin = 3;
+constexpr size_t kMemberChangeBytes = 9;
 
 void Put(std::string& out, std::string_view bytes) {
   PutVarint(out, bytes.size());
@@ -140,7 +142,7 @@ void Decode(MessageReader& reader, AppendRequest& body) {
 }
 
 Kind Encode(const AppendResponse& body, std::string& out) {
-  PutByte(out, body.accepted ? kFirstFlag : 0);
+  PutByte(out, (body.accepted ? kFirstFlag : 0) | (body.incomplete ? kSecondFlag : 0));
   PutVarint(out, body.index.value());
   PutVarint(out, body.hint_index.value());
   PutVarint(out, body.hint_term.value());
@@ -149,7 +151,9 @@ Kind Encode(const AppendResponse& body, std::string& out) {
 }
 
 void Decode(MessageReader& reader, AppendResponse& body) {
-  body.accepted = reader.Flags(kFirstFlag) != 0;
+  const uint8_t flags = reader.Flags(kFirstFlag | kSecondFlag);
+  body.accepted = (flags & kFirstFlag) != 0;
+  body.incomplete = (flags & kSecondFlag) != 0;
   body.index = reader.Read<LogIndex>();
   body.hint_index = reader.Read<LogIndex>();
   body.hint_term = reader.Read<Term>();
@@ -200,9 +204,25 @@ Kind Encode(const ProposeRequest& body, std::string& out) {
   PutVarint(out, body.proposals.size());
   for (const Proposal& proposal : body.proposals) {
     PutVarint(out, proposal.id.value());
+    PutVarint(out, proposal.changes.size());
+    for (const MemberChange& change : proposal.changes) {
+      PutByte(out, static_cast<uint8_t>(change.kind));
+      PutFixed64(out, change.node.value());
+    }
     Put(out, proposal.payload.view());
   }
   return Kind::kProposeRequest;
+}
+
+void ReadChanges(MessageReader& reader, std::vector<MemberChange>& changes) {
+  const uint64_t count = reader.Count(kMemberChangeBytes);
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    const uint8_t kind = reader.Byte();
+    const bool known = kind >= static_cast<uint8_t>(MemberChangeKind::kAddVoter) &&
+                       kind <= static_cast<uint8_t>(MemberChangeKind::kRemove);
+    if (!known) reader.Fail();
+    changes.push_back({static_cast<MemberChangeKind>(kind), NodeId(reader.Fixed64())});
+  }
 }
 
 void Decode(MessageReader& reader, ProposeRequest& body) {
@@ -211,6 +231,7 @@ void Decode(MessageReader& reader, ProposeRequest& body) {
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     Proposal& proposal = body.proposals.emplace_back();
     proposal.id = reader.Read<ProposalId>();
+    ReadChanges(reader, proposal.changes);
     proposal.payload = reader.Payload();
   }
 }
@@ -224,7 +245,7 @@ Kind Encode(const ProposeResponse& body, std::string& out) {
 
 void Decode(MessageReader& reader, ProposeResponse& body) {
   const uint8_t reason = reader.Byte();
-  if (reason > static_cast<uint8_t>(RejectReason::kTransferring)) reader.Fail();
+  if (reason > static_cast<uint8_t>(RejectReason::kBadChange)) reader.Fail();
   body.reason = static_cast<RejectReason>(reason);
   const uint64_t count = reader.Count(1);
   body.rejected.reserve(count);
@@ -236,6 +257,17 @@ void Decode(MessageReader& reader, ProposeResponse& body) {
 Kind Encode(const TimeoutNow&, std::string&) { return Kind::kTimeoutNow; }
 
 void Decode(MessageReader&, TimeoutNow&) {}
+
+Kind Encode(const SnapshotOffer& body, std::string& out) {
+  PutVarint(out, body.index.value());
+  PutVarint(out, body.round);
+  return Kind::kSnapshotOffer;
+}
+
+void Decode(MessageReader& reader, SnapshotOffer& body) {
+  body.index = reader.Read<LogIndex>();
+  body.round = reader.Varint();
+}
 
 template <typename Body>
 MessageBody DecodeAs(MessageReader& reader) {
@@ -268,6 +300,8 @@ std::optional<MessageBody> DecodeBody(Kind kind, MessageReader& reader) {
       return DecodeAs<ProposeResponse>(reader);
     case Kind::kTimeoutNow:
       return DecodeAs<TimeoutNow>(reader);
+    case Kind::kSnapshotOffer:
+      return DecodeAs<SnapshotOffer>(reader);
   }
   return std::nullopt;
 }

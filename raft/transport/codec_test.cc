@@ -46,7 +46,7 @@ MessageBody AnyBody(Random& random, size_t alternative) {
       return AnyAppendRequest(random);
     case 3:
       return AppendResponse{flag(), LogIndex(number()), LogIndex(number()), Term(number()),
-                            number()};
+                            flag(), number()};
     case 4:
       return Heartbeat{LogIndex(number()), number(), LogIndex(number())};
     case 5:
@@ -58,19 +58,27 @@ MessageBody AnyBody(Random& random, size_t alternative) {
     case 8: {
       ProposeRequest body;
       for (uint64_t left = random.Below(5); left > 0; --left) {
-        body.proposals.push_back({ProposalId(number()), AnyBytes(random)});
+        Proposal& proposal = body.proposals.emplace_back();
+        proposal.id = ProposalId(number());
+        proposal.payload = AnyBytes(random);
+        for (uint64_t changes = random.Below(3); changes > 0; --changes) {
+          const auto kind = static_cast<MemberChangeKind>(random.Between(1, 3));
+          proposal.changes.push_back({kind, NodeId(random.Next())});
+        }
       }
       return body;
     }
     case 9: {
-      ProposeResponse body{static_cast<RejectReason>(random.Below(3)), {}};
+      ProposeResponse body{static_cast<RejectReason>(random.Below(5)), {}};
       for (uint64_t left = random.Below(5); left > 0; --left) {
         body.rejected.push_back(ProposalId(number()));
       }
       return body;
     }
-    default:
+    case 10:
       return TimeoutNow{};
+    default:
+      return SnapshotOffer{LogIndex(number()), number()};
   }
 }
 
@@ -138,7 +146,7 @@ TEST(CodecFuzzTest, RandomBytesAreNeverReadBeyond) {
   for (int i = 0; i < 50000; ++i) {
     std::string bytes(random.Below(80), '\0');
     for (char& c : bytes) c = static_cast<char>(random.Next());
-    if (!bytes.empty()) bytes[0] = static_cast<char>(random.Between(1, 11));
+    if (!bytes.empty()) bytes[0] = static_cast<char>(random.Between(1, 12));
     if (!DecodeMessage(Bytes::Copy(bytes)).ok()) ++refused;
   }
   EXPECT_GT(refused, 0);
@@ -181,7 +189,7 @@ TEST(CodecTest, UnknownKindsAndFlagsAreRefused) {
   std::string unknown_flag = bytes;
   unknown_flag.back() = 4;
   EXPECT_TRUE(absl::IsInvalidArgument(DecodeMessage(Bytes::Copy(unknown_flag)).status()));
-  for (char kind : {char{0}, char{12}}) {
+  for (char kind : {char{0}, char{13}}) {
     bytes[0] = kind;
     EXPECT_EQ(DecodeMessage(Bytes::Copy(bytes)).status().message(), "a message of an unknown kind");
   }

@@ -34,6 +34,10 @@ struct WalContents {
   Configuration configuration;  // as of snapshot_index
   std::vector<Entry> entries;
   bool torn_tail = false;  // pieces of an unfinished last write were found and cut off
+  // Damage in the middle took the entries after the last one here, though some of them may have
+  // been acknowledged (RecoveredState::incomplete). Stays so until an AppendTask says `complete`.
+  bool incomplete = false;
+  std::string damage;  // where and how, for the log of a person; empty if there is none
 };
 
 struct WalStats {
