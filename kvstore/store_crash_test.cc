@@ -53,7 +53,7 @@ class StoreCrashTest : public ::testing::Test {
   void Replay(TestStore& store, size_t drain) {
     while (store->applied_index() < log_.size()) {
       const uint64_t next = store->applied_index();
-      (void)store->Apply(next + 1, log_[next].view(), false);
+      (void)store->Apply(next + 1, 1, log_[next].view(), false);
       if (next % drain == 0) store->Commit();
     }
     store->Commit();

@@ -36,11 +36,13 @@ class TestStore {
   Store* operator->() { return store_.get(); }
   Engine& engine() { return *engine_; }
 
+  static constexpr uint64_t kTerm = 3;  // of all entries
+
   // Applies without ending the drain.
   template <typename Request>
   ApplyResult Apply(CommandKind kind, const Request& request, bool want_response = true) {
     const Bytes command = EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString());
-    return store_->Apply(store_->applied_index() + 1, command.view(), want_response);
+    return store_->Apply(store_->applied_index() + 1, kTerm, command.view(), want_response);
   }
   // Applies as a drain of one command.
   template <typename Request>

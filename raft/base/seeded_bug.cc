@@ -131,6 +131,19 @@ constexpr Story kStories[] = {
      "watch rules: complete"},
     {kRevisionCutOnCatchUp, "a batch of catch-up ends in the middle of a revision",
      "watch rules: atomic per revision"},
+
+    {kConfigurationNotKept, "the store's position is written without its configuration",
+     "unit tests of the store: position after a restart"},
+    {kAdoptSkipsEvents, "watchers stay synced when a snapshot replaces the state",
+     "watch rules: complete"},
+    {kAdoptKeepsLeases, "the leases of before stay when a snapshot replaces the state",
+     "state machine safety"},
+    {kSnapshotSwapUnsynced, "the directory is not synced when a snapshot's engine becomes live",
+     "members refuse to start"},
+    {kRemovedIdForgotten, "the id of a removed member can come back",
+     "unit tests of the store: members"},
+    {kSnapshotResumeSkipsRow, "a snapshot that is gone on with lacks the row after the last one",
+     "the sums of a snapshot: it never arrives"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -79,7 +79,14 @@
   BUG(kFilterIgnoredOnCatchUp, 57)    \
   BUG(kPrevKvMissingOnCatchUp, 58)    \
   BUG(kCompactedWatcherSkips, 59)     \
-  BUG(kRevisionCutOnCatchUp, 60)
+  BUG(kRevisionCutOnCatchUp, 60)      \
+  /* Snapshots in the store. */       \
+  BUG(kConfigurationNotKept, 67)      \
+  BUG(kAdoptSkipsEvents, 68)          \
+  BUG(kAdoptKeepsLeases, 69)          \
+  BUG(kSnapshotSwapUnsynced, 70)      \
+  BUG(kRemovedIdForgotten, 71)        \
+  BUG(kSnapshotResumeSkipsRow, 72)
 
 namespace conclave {
 
