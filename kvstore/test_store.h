@@ -52,6 +52,17 @@ class TestStore {
     return result;
   }
 
+  // As the context of a change of the configuration.
+  template <typename Request>
+  ApplyResult RunConfiguration(std::string_view configuration, CommandKind kind,
+                               const Request& request) {
+    const Bytes command = EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString());
+    ApplyResult result = store_->ApplyConfiguration(store_->applied_index() + 1, kTerm,
+                                                    configuration, command.view(), true);
+    store_->Commit();
+    return result;
+  }
+
   absl::Status Put(std::string_view key, std::string_view value, int64_t lease = 0) {
     return Run(CommandKind::kPut, PutRequest(key, value, lease)).status;
   }

@@ -105,7 +105,7 @@ class Member {
   const MemberOptions options_;
   Random random_;
   SimDisk disk_;
-  LockedFileSystem locked_disk_;  // LevelDB's view of it
+  LockedFileSystem locked_disk_;    // LevelDB's view of it
   kv::MemoryHomeDisk memory_disk_;  // of the engine in memory
   std::unique_ptr<Process> process_;
   bool broken_ = false;
