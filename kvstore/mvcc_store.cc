@@ -192,7 +192,7 @@ absl::Status MvccStore::Adopt(Engine* engine) {
   members_ = {};
   alarms_ = {};
   if (absl::Status status = LoadAll(); !status.ok()) return status;
-  if (!SEEDED_BUG(kAdoptKeepsLeases)) lessor_.Reload(engine);
+  lessor_.Reload(engine);
   CHECK_MSG(position_.index >= before.index, "a snapshot older than the state it replaces");
   watches_->Reload(this);
   return absl::OkStatus();

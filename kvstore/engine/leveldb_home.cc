@@ -107,8 +107,8 @@ absl::Status LevelDbHome::ReadCurrent() {
 
 absl::Status LevelDbHome::SetCurrent(uint64_t number) {
   const std::string text = fmt::format("{}\n", number);
-  if (SEEDED_BUG(kSnapshotSwapUnsynced)) {
-    const auto file = fs_->Open(CurrentPath(), OpenMode::kCreateOrKeep);
+  if (SEEDED_BUG(kSnapshotSwapUnsynced) && number != kFirst) {
+    const auto file = fs_->Open(CurrentPath(), OpenMode::kMustExist);
     return file.ok() ? (*file)->WriteAt(0, text) : file.status();
   }
   return ReplaceFile(*fs_, CurrentPath(), text);

@@ -138,7 +138,7 @@ constexpr Story kStories[] = {
      "watch rules: complete"},
     {kAdoptKeepsLeases, "the leases of before stay when a snapshot replaces the state",
      "state machine safety"},
-    {kSnapshotSwapUnsynced, "the directory is not synced when a snapshot's engine becomes live",
+    {kSnapshotSwapUnsynced, "nothing is synced when a snapshot's engine becomes the live one",
      "members refuse to start"},
     {kRemovedIdForgotten, "the id of a removed member can come back",
      "unit tests of the store: members"},
