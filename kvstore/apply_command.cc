@@ -17,6 +17,10 @@
 namespace conclave::kv {
 namespace {
 
+using etcdserverpb::Member;
+using etcdserverpb::MemberPromoteRequest;
+using etcdserverpb::MemberRemoveRequest;
+using etcdserverpb::MemberUpdateRequest;
 using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
 
@@ -77,6 +81,14 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
       return ApplyMemberAttributes(command.request);
     case CommandKind::kAlarm:
       return ApplyAlarm(command.request);
+    case CommandKind::kMemberAdd:
+      return ApplyMemberAdd(command.request);
+    case CommandKind::kMemberRemove:
+      return ApplyMemberRemove(command.request);
+    case CommandKind::kMemberPromote:
+      return ApplyMemberPromote(command.request);
+    case CommandKind::kMemberUpdate:
+      return ApplyMemberUpdate(command.request);
   }
   Fatal("a log entry holds an unknown kind of command");
 }
@@ -88,9 +100,9 @@ ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
     result.status = ErrNoSpace();
     return result;
   }
-  result.status = CheckPut(keys_, lessor_, put_);
+  result.status = CheckPut(*keys_, lessor_, put_);
   if (!result.status.ok()) return result;
-  WriteTxn write(&keys_, &lessor_);
+  WriteTxn write(keys_.get(), &lessor_);
   write.Put(put_, Wanted<etcdserverpb::PutResponse>(want_response, result));
   write.Finish();
   return result;
@@ -99,7 +111,7 @@ ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
 ApplyResult MvccStore::ApplyDeleteRange(std::string_view request, bool want_response) {
   Parse(request, delete_range_);
   ApplyResult result;
-  WriteTxn write(&keys_, &lessor_);
+  WriteTxn write(keys_.get(), &lessor_);
   write.DeleteRange(delete_range_,
                     Wanted<etcdserverpb::DeleteRangeResponse>(want_response, result));
   write.Finish();
@@ -117,18 +129,18 @@ ApplyResult MvccStore::ApplyTransaction(std::string_view request, bool want_resp
     SIM_REACHED("kv.txn.reads_past");
     WriteOut();
   }
-  result.status =
-      ApplyTxn(&keys_, &lessor_, txn, Wanted<etcdserverpb::TxnResponse>(want_response, result));
+  result.status = ApplyTxn(keys_.get(), &lessor_, txn,
+                           Wanted<etcdserverpb::TxnResponse>(want_response, result));
   return result;
 }
 
 ApplyResult MvccStore::ApplyCompact(std::string_view request) {
   ApplyResult result;
-  result.status = Compact(&keys_, Parse<etcdserverpb::CompactionRequest>(request).revision());
+  result.status = Compact(keys_.get(), Parse<etcdserverpb::CompactionRequest>(request).revision());
   if (!result.status.ok()) return result;
   compacted_ = true;
   result.response.emplace<etcdserverpb::CompactionResponse>().mutable_header()->set_revision(
-      keys_.revision);
+      keys_->revision);
   return result;
 }
 
@@ -137,10 +149,10 @@ ApplyResult MvccStore::ApplyLeaseGrant(std::string_view request) {
   ApplyResult result;
   result.status = alarms_.IsOn(etcdserverpb::NOSPACE)
                       ? ErrNoSpace()
-                      : lessor_.Grant(grant.id(), grant.ttl(), keys_.drain.batch());
+                      : lessor_.Grant(grant.id(), grant.ttl(), keys_->drain.batch());
   if (!result.status.ok()) return result;
   auto& response = result.response.emplace<etcdserverpb::LeaseGrantResponse>();
-  response.mutable_header()->set_revision(keys_.revision);
+  response.mutable_header()->set_revision(keys_->revision);
   response.set_id(grant.id());
   response.set_ttl(*lessor_.GrantedTtl(grant.id()));
   return result;
@@ -154,31 +166,86 @@ ApplyResult MvccStore::ApplyLeaseRevoke(std::string_view request) {
     result.status = ErrLeaseNotFound();
     return result;
   }
-  if (!keys_.drain.empty()) SIM_REACHED("lease.revoked_amid_drain");
+  if (!keys_->drain.empty()) SIM_REACHED("lease.revoked_amid_drain");
   if (!SEEDED_BUG(kRevokeMissesDrain)) {
     WriteOut();  // the lessor reads the attached keys from the engine
   }
-  WriteTxn write(&keys_, &lessor_);
+  WriteTxn write(keys_.get(), &lessor_);
   for (const std::string& key : lessor_.Keys(id)) write.DeleteKey(key);
   write.Finish();
-  result.status = lessor_.Revoke(id, keys_.drain.batch());
+  result.status = lessor_.Revoke(id, keys_->drain.batch());
   result.response.emplace<etcdserverpb::LeaseRevokeResponse>().mutable_header()->set_revision(
-      keys_.revision);
+      keys_->revision);
   return result;
 }
 
 ApplyResult MvccStore::ApplyMemberAttributes(std::string_view request) {
   ApplyResult result;
-  result.status = members_.SetAttributes(Parse<etcdserverpb::Member>(request), keys_.drain.batch());
+  result.status = members_.SetAttributes(Parse<Member>(request), keys_->drain.batch());
   return result;
 }
 
 ApplyResult MvccStore::ApplyAlarm(std::string_view request) {
   ApplyResult result;
   auto& response = result.response.emplace<etcdserverpb::AlarmResponse>();
-  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), keys_.drain.batch(), &response);
-  response.mutable_header()->set_revision(keys_.revision);
+  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), keys_->drain.batch(), &response);
+  response.mutable_header()->set_revision(keys_->revision);
   return result;
+}
+
+// ---- Membership. Every answer lists the members as they are then. ----
+
+template <typename R>
+ApplyResult MvccStore::MembershipResult(absl::Status status) const {
+  ApplyResult result;
+  result.status = std::move(status);
+  if (!result.status.ok()) return result;
+  R& response = result.response.emplace<R>();
+  response.mutable_header()->set_revision(keys_->revision);
+  for (Member& member : members_.List()) *response.add_members() = std::move(member);
+  return result;
+}
+
+ApplyResult MvccStore::ApplyMemberAdd(std::string_view request) {
+  const auto member = Parse<Member>(request);
+  ApplyResult result =
+      MembershipResult<etcdserverpb::MemberAddResponse>(members_.Add(member, keys_->drain.batch()));
+  if (auto* response = std::get_if<etcdserverpb::MemberAddResponse>(&result.response)) {
+    *response->mutable_member() = *members_.Find(member.id());
+  }
+  return result;
+}
+
+ApplyResult MvccStore::ApplyMemberRemove(std::string_view request) {
+  const uint64_t id = Parse<MemberRemoveRequest>(request).id();
+  return MembershipResult<etcdserverpb::MemberRemoveResponse>(
+      members_.Remove(id, keys_->drain.batch()));
+}
+
+ApplyResult MvccStore::ApplyMemberPromote(std::string_view request) {
+  const uint64_t id = Parse<MemberPromoteRequest>(request).id();
+  return MembershipResult<etcdserverpb::MemberPromoteResponse>(
+      members_.Promote(id, keys_->drain.batch()));
+}
+
+ApplyResult MvccStore::ApplyMemberUpdate(std::string_view request) {
+  return MembershipResult<etcdserverpb::MemberUpdateResponse>(
+      members_.Update(Parse<MemberUpdateRequest>(request), keys_->drain.batch()));
+}
+
+absl::Status MvccStore::CheckMemberChange(CommandKind kind, std::string_view request) const {
+  switch (kind) {
+    case CommandKind::kMemberAdd:
+      return members_.CheckAdd(Parse<Member>(request));
+    case CommandKind::kMemberRemove:
+      return members_.CheckRemove(Parse<MemberRemoveRequest>(request).id());
+    case CommandKind::kMemberPromote:
+      return members_.CheckPromote(Parse<MemberPromoteRequest>(request).id());
+    case CommandKind::kMemberUpdate:
+      return members_.CheckUpdate(Parse<MemberUpdateRequest>(request));
+    default:
+      Fatal("a check of what changes no membership");
+  }
 }
 
 }  // namespace conclave::kv

@@ -33,6 +33,10 @@ bool IsKnown(CommandKind kind) {
     case CommandKind::kLeaseRevoke:
     case CommandKind::kMemberAttributes:
     case CommandKind::kAlarm:
+    case CommandKind::kMemberAdd:
+    case CommandKind::kMemberRemove:
+    case CommandKind::kMemberPromote:
+    case CommandKind::kMemberUpdate:
       return true;
   }
   return false;

@@ -54,12 +54,12 @@ TEST(Command, EveryTruncationOfTheHeaderIsDataLoss) {
   }
 }
 
-TEST(Command, OnlyTheEightKindsAreKnown) {
+TEST(Command, OnlyTheTwelveKindsAreKnown) {
   std::string payload = EncodedTxn("");
   for (int kind = 0; kind <= 255; ++kind) {
     payload[0] = static_cast<char>(kind);
     const absl::StatusOr<Command> command = DecodeCommand(payload);
-    if (kind >= 1 && kind <= 8) {
+    if (kind >= 1 && kind <= 12) {
       ASSERT_TRUE(command.ok()) << kind;
       EXPECT_EQ(static_cast<int>(command->header.kind), kind);
     } else {

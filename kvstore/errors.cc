@@ -38,7 +38,26 @@ constexpr ClientError kRequestTooLarge{Code::kInvalidArgument, "etcdserver: requ
 // Unknown, not ResourceExhausted: etcd hands out its client-side error here (reference: note A of
 // the error table).
 constexpr ClientError kTooManyRequests{Code::kUnknown, "etcdserver: too many requests"};
+constexpr ClientError kMemberExists{Code::kFailedPrecondition,
+                                    "etcdserver: member ID already exist"};
+constexpr ClientError kPeerUrlExists{Code::kFailedPrecondition,
+                                     "etcdserver: Peer URLs already exists"};
+// Unknown for the same reason (note A).
+constexpr ClientError kMemberNotEnoughStarted{
+    Code::kUnknown, "etcdserver: re-configuration failed due to not enough started members"};
+constexpr ClientError kMemberBadUrls{Code::kInvalidArgument,
+                                     "etcdserver: given member URLs are invalid"};
 constexpr ClientError kMemberNotFound{Code::kNotFound, "etcdserver: member not found"};
+constexpr ClientError kMemberNotLearner{Code::kFailedPrecondition,
+                                        "etcdserver: can only promote a learner member"};
+constexpr ClientError kLearnerNotReady{
+    Code::kFailedPrecondition,
+    "etcdserver: can only promote a learner member which is in sync with leader"};
+constexpr ClientError kTooManyLearners{Code::kFailedPrecondition,
+                                       "etcdserver: too many learner members in cluster"};
+constexpr ClientError kUnhealthy{Code::kUnavailable, "etcdserver: unhealthy cluster"};
+constexpr ClientError kNotSupportedForLearner{Code::kFailedPrecondition,
+                                              "etcdserver: rpc not supported for learner"};
 constexpr ClientError kNoLeader{Code::kUnavailable, "etcdserver: no leader"};
 constexpr ClientError kNotLeader{Code::kFailedPrecondition, "etcdserver: not leader"};
 constexpr ClientError kLeaderChanged{Code::kUnavailable, "etcdserver: leader changed"};
@@ -75,7 +94,16 @@ absl::Status ErrLeaseExists() { return StatusOf(kLeaseExists); }
 absl::Status ErrLeaseTtlTooLarge() { return StatusOf(kLeaseTtlTooLarge); }
 absl::Status ErrRequestTooLarge() { return StatusOf(kRequestTooLarge); }
 absl::Status ErrTooManyRequests() { return StatusOf(kTooManyRequests); }
+absl::Status ErrMemberExists() { return StatusOf(kMemberExists); }
+absl::Status ErrPeerUrlExists() { return StatusOf(kPeerUrlExists); }
+absl::Status ErrMemberNotEnoughStarted() { return StatusOf(kMemberNotEnoughStarted); }
+absl::Status ErrMemberBadUrls() { return StatusOf(kMemberBadUrls); }
 absl::Status ErrMemberNotFound() { return StatusOf(kMemberNotFound); }
+absl::Status ErrMemberNotLearner() { return StatusOf(kMemberNotLearner); }
+absl::Status ErrLearnerNotReady() { return StatusOf(kLearnerNotReady); }
+absl::Status ErrTooManyLearners() { return StatusOf(kTooManyLearners); }
+absl::Status ErrUnhealthy() { return StatusOf(kUnhealthy); }
+absl::Status ErrNotSupportedForLearner() { return StatusOf(kNotSupportedForLearner); }
 absl::Status ErrNoLeader() { return StatusOf(kNoLeader); }
 absl::Status ErrNotLeader() { return StatusOf(kNotLeader); }
 absl::Status ErrLeaderChanged() { return StatusOf(kLeaderChanged); }

@@ -22,13 +22,22 @@ namespace {
 using etcdserverpb::TxnRequest;
 
 // Changes when the layout of keys.h does.
-constexpr std::string_view kFormat = "1";
+constexpr std::string_view kFormat = "2";
 
-std::string EncodeState(uint64_t applied_index, int64_t revision) {
+std::string EncodeState(uint64_t index, uint64_t term, int64_t revision) {
   std::string value;
-  PutFixed64(value, applied_index);
+  PutFixed64(value, index);
+  PutFixed64(value, term);
   PutFixed64(value, static_cast<uint64_t>(revision));
   return value;
+}
+
+absl::Status CheckFormat(std::string_view format) {
+  if (format == kFormat) return absl::OkStatus();
+  return absl::DataLossError(
+      fmt::format("the store has format {}, this version reads only format {}: start the member "
+                  "with an empty data directory",
+                  format, kFormat));
 }
 
 }  // namespace
@@ -41,29 +50,30 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
 }
 
 MvccStore::MvccStore(Engine* engine, const StoreOptions& options)
-    : engine_(engine),
-      options_(options),
-      keys_(engine),
+    : options_(options),
+      engine_(engine),
+      keys_(std::make_unique<KeySpace>(engine)),
       lessor_(engine),
       watches_(WatchHub::New(options.watch, this, options.seed)) {}
 
 // ---- Start. ----
 
 absl::Status MvccStore::Load(const std::vector<etcdserverpb::Member>& members) {
+  if (engine_->Get(kFormatKey)) return LoadAll();
+  const std::unique_ptr<Iterator> it = engine_->NewIterator();
+  it->Seek("");
+  if (it->Valid()) return absl::DataLossError("the engine holds something else than a store");
+  SetUp(members);
+  return absl::OkStatus();
+}
+
+absl::Status MvccStore::LoadAll() {
   const std::optional<std::string> format = engine_->Get(kFormatKey);
-  if (!format) {
-    const std::unique_ptr<Iterator> it = engine_->NewIterator();
-    it->Seek("");
-    if (it->Valid()) return absl::DataLossError("the engine holds something else than a store");
-    SetUp(members);
-    return absl::OkStatus();
-  }
-  if (*format != kFormat) {
-    return absl::DataLossError(fmt::format("the store has format {}, not {}", *format, kFormat));
-  }
-  absl::Status status = LoadState();
-  if (status.ok()) status = LoadCompaction(&keys_);
-  if (status.ok()) status = keys_.counts.Load(*engine_);
+  if (!format) return absl::DataLossError("the engine holds something else than a store");
+  absl::Status status = CheckFormat(*format);
+  if (status.ok()) status = LoadState();
+  if (status.ok()) status = LoadCompaction(keys_.get());
+  if (status.ok()) status = keys_->counts.Load(*engine_);
   if (status.ok()) status = members_.Load(*engine_);
   if (status.ok()) status = alarms_.Load(*engine_);
   return status;
@@ -73,59 +83,88 @@ absl::Status MvccStore::LoadState() {
   const std::optional<std::string> value = engine_->Get(kStateKey);
   if (!value) return absl::DataLossError("the engine has lost the store's state");
   ByteReader in(*value);
-  applied_index_ = written_index_ = in.Fixed64();
-  keys_.revision = static_cast<int64_t>(in.Fixed64());
+  position_.index = written_index_ = in.Fixed64();
+  position_.term = in.Fixed64();
+  keys_->revision = static_cast<int64_t>(in.Fixed64());
   if (!in.finished()) return absl::DataLossError("the store's state is damaged");
+  position_.configuration = engine_->Get(kConfigurationKey).value_or("");
   SIM_REACHED("kv.store.reopened");
-  if (SEEDED_BUG(kRevisionReused) && keys_.revision > 1) --keys_.revision;
+  if (SEEDED_BUG(kRevisionReused) && keys_->revision > 1) --keys_->revision;
   return absl::OkStatus();
 }
 
 void MvccStore::SetUp(const std::vector<etcdserverpb::Member>& members) {
-  WriteBatch& batch = keys_.drain.batch();
+  WriteBatch& batch = keys_->drain.batch();
   batch.Put(kFormatKey, kFormat);
-  batch.Put(kStateKey, EncodeState(applied_index_, keys_.revision));
+  batch.Put(kStateKey, EncodeState(0, 0, keys_->revision));
   for (const etcdserverpb::Member& member : members) members_.Set(member, batch);
-  keys_.drain.WriteOut(*engine_);
+  keys_->drain.WriteOut(*engine_);
   // No log can bring the bootstrap members back.
   engine_->Flush();
 }
 
 // ---- Drains. ----
 
-void MvccStore::ApplyNothing(uint64_t index) {
-  CHECK(index == applied_index_ + 1);
-  applied_index_ = index;
+void MvccStore::CheckNext(uint64_t index) const { CHECK(index == position_.index + 1); }
+
+void MvccStore::MoveTo(uint64_t index, uint64_t term) {
+  position_.index = index;
+  position_.term = term;
 }
 
-ApplyResult MvccStore::Apply(uint64_t index, std::string_view command, bool want_response) {
-  CHECK(index == applied_index_ + 1);
+void MvccStore::ApplyNothing(uint64_t index, uint64_t term) {
+  CheckNext(index);
+  MoveTo(index, term);
+}
+
+ApplyResult MvccStore::Apply(uint64_t index, uint64_t term, std::string_view command,
+                             bool want_response) {
+  CheckNext(index);
+  ApplyResult result = ApplyEncoded(index, command, want_response);
+  MoveTo(index, term);
+  return result;
+}
+
+ApplyResult MvccStore::ApplyConfiguration(uint64_t index, uint64_t term,
+                                          std::string_view configuration, std::string_view context,
+                                          bool want_response) {
+  CheckNext(index);
+  ApplyResult result;
+  // Before the configuration, for a command may have the drain so far written out.
+  if (!context.empty()) result = ApplyEncoded(index, context, want_response);
+  MoveTo(index, term);
+  position_.configuration = configuration;
+  if (SEEDED_BUG(kConfigurationNotKept)) return result;
+  keys_->drain.batch().Put(kConfigurationKey, configuration);
+  return result;
+}
+
+ApplyResult MvccStore::ApplyEncoded(uint64_t index, std::string_view command, bool want_response) {
   const absl::StatusOr<Command> decoded = DecodeCommand(command);
   if (!decoded.ok()) {
     Fatal(fmt::format("log entry {}: {}", index, MessageOf(decoded.status())));
   }
   ApplyResult result = ApplyCommand(*decoded, want_response);
   if (!want_response || !result.status.ok()) result.response = std::monostate();
-  applied_index_ = index;
   return result;
 }
 
 void MvccStore::WriteOut() {
-  if (written_index_ == applied_index_) return;
-  keys_.counts.WriteChanged(keys_.drain.batch());
-  const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : applied_index_;
-  keys_.drain.batch().Put(kStateKey, EncodeState(applied, keys_.revision));
-  keys_.drain.WriteOut(*engine_);
-  written_index_ = applied_index_;
+  if (written_index_ == position_.index) return;
+  keys_->counts.WriteChanged(keys_->drain.batch());
+  const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
+  keys_->drain.batch().Put(kStateKey, EncodeState(applied, position_.term, keys_->revision));
+  keys_->drain.WriteOut(*engine_);
+  written_index_ = position_.index;
   BalanceCounts();
 }
 
 void MvccStore::BalanceCounts() {
-  if (!keys_.counts.needs_balance()) return;
+  if (!keys_->counts.needs_balance()) return;
   WriteBatch batch;
-  keys_.counts.Balance(
+  keys_->counts.Balance(
       [this](const KeySpan& span, absl::FunctionRef<void(std::string_view)> visit) {
-        keys_.latest.Scan(span, [&](std::string_view key, const RecordView&) {
+        keys_->latest.Scan(span, [&](std::string_view key, const RecordView&) {
           visit(key);
           return true;
         });
@@ -136,50 +175,68 @@ void MvccStore::BalanceCounts() {
 
 void MvccStore::Commit() {
   WriteOut();
-  const std::vector<SharedRevisionEvents> events = keys_.drain.TakeEvents();
+  const std::vector<SharedRevisionEvents> events = keys_->drain.TakeEvents();
   if (!events.empty() && options_.recorder) options_.recorder(events);
   if (!events.empty()) watches_->Publish(events);
-  if (std::exchange(compacted_, false)) watches_->Compacted(keys_.compact_revision);
+  if (std::exchange(compacted_, false)) watches_->Compacted(keys_->compact_revision);
+}
+
+// ---- Snapshots. ----
+
+absl::Status MvccStore::Adopt(Engine* engine) {
+  CHECK_MSG(keys_->drain.empty() && written_index_ == position_.index,
+            "a snapshot in the middle of a drain");
+  const LogPosition before = std::exchange(position_, {});
+  engine_ = engine;
+  keys_ = std::make_unique<KeySpace>(engine);
+  members_ = {};
+  alarms_ = {};
+  if (absl::Status status = LoadAll(); !status.ok()) return status;
+  lessor_.Reload(engine);
+  CHECK_MSG(position_.index >= before.index, "a snapshot older than the state it replaces");
+  watches_->Reload(this);
+  return absl::OkStatus();
 }
 
 // ---- Reads. ----
 
 absl::Status MvccStore::Range(const etcdserverpb::RangeRequest& request,
                               etcdserverpb::RangeResponse* response) const {
-  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
-  if (absl::Status status = CheckReadable(keys_, request.revision()); !status.ok()) return status;
-  ReadRange(keys_, request, keys_.revision, *response);
+  CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
+  if (absl::Status status = CheckReadable(*keys_, request.revision()); !status.ok()) return status;
+  ReadRange(*keys_, request, keys_->revision, *response);
   return absl::OkStatus();
 }
 
 absl::Status MvccStore::ReadOnlyTxn(const TxnRequest& request,
                                     etcdserverpb::TxnResponse* response) const {
-  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
-  return ReadTxn(keys_, request, response);
+  CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
+  return ReadTxn(*keys_, request, response);
 }
 
 absl::StatusOr<HashResult> MvccStore::HashKv(int64_t revision) const {
-  CHECK_MSG(keys_.drain.empty(), "a read in the middle of a drain");
+  CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
   HashResult result;
-  result.hash_revision = revision > 0 ? revision : keys_.revision;
-  result.compact_revision = keys_.compact_revision;
-  if (absl::Status status = CheckReadable(keys_, result.hash_revision); !status.ok()) return status;
-  result.hash = HashHistory(keys_, result.hash_revision);
+  result.hash_revision = revision > 0 ? revision : keys_->revision;
+  result.compact_revision = keys_->compact_revision;
+  if (absl::Status status = CheckReadable(*keys_, result.hash_revision); !status.ok())
+    return status;
+  result.hash = HashHistory(*keys_, result.hash_revision);
   return result;
 }
 
-uint32_t MvccStore::Hash() const { return HashAll(keys_); }
+uint32_t MvccStore::Hash() const { return HashAll(*keys_); }
 
 std::vector<SharedRevisionEvents> MvccStore::ReadEvents(int64_t from, size_t revisions_max,
                                                         size_t bytes_max) const {
-  CHECK(from >= keys_.compact_revision);
-  return keys_.past.ReadEvents(from, revisions_max, bytes_max);
+  CHECK(from >= keys_->compact_revision);
+  return keys_->past.ReadEvents(from, revisions_max, bytes_max);
 }
 
 std::optional<Record> MvccStore::RecordAt(std::string_view key, Revision revision) const {
-  return keys_.past.RecordAt(key, revision);
+  return keys_->past.RecordAt(key, revision);
 }
 
-bool MvccStore::CompactStep() { return kv::CompactStep(&keys_, options_.compaction_batch); }
+bool MvccStore::CompactStep() { return kv::CompactStep(keys_.get(), options_.compaction_batch); }
 
 }  // namespace conclave::kv

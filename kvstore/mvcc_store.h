@@ -23,16 +23,21 @@ class MvccStore final : public Store {
   // a store's.
   absl::Status Load(const std::vector<etcdserverpb::Member>& members);
 
-  int64_t revision() const override { return keys_.revision; }
-  int64_t compact_revision() const override { return keys_.compact_revision; }
+  int64_t revision() const override { return keys_->revision; }
+  int64_t compact_revision() const override { return keys_->compact_revision; }
   std::vector<SharedRevisionEvents> ReadEvents(int64_t from, size_t revisions_max,
                                                size_t bytes_max) const override;
   std::optional<Record> RecordAt(std::string_view key, Revision revision) const override;
 
-  ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) override;
-  void ApplyNothing(uint64_t index) override;
+  ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
+                    bool want_response) override;
+  void ApplyNothing(uint64_t index, uint64_t term) override;
+  ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
+                                 std::string_view context, bool want_response) override;
   void Commit() override;
-  uint64_t applied_index() const override { return applied_index_; }
+  uint64_t applied_index() const override { return position_.index; }
+  LogPosition position() const override { return position_; }
+  absl::Status Adopt(Engine* engine) override;
 
   absl::Status Range(const etcdserverpb::RangeRequest& request,
                      etcdserverpb::RangeResponse* response) const override;
@@ -41,6 +46,8 @@ class MvccStore final : public Store {
   absl::StatusOr<HashResult> HashKv(int64_t revision) const override;
   uint32_t Hash() const override;
   std::vector<etcdserverpb::Member> Members() const override { return members_.List(); }
+  bool IsRemoved(uint64_t member) const override { return members_.IsRemoved(member); }
+  absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const override;
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return alarms_.List(); }
   uint64_t SizeBytes() const override { return engine_->SizeBytes(); }
 
@@ -48,16 +55,22 @@ class MvccStore final : public Store {
   WatchHub& watches() override { return *watches_; }
 
   bool CompactStep() override;
-  int64_t compacted_physically() const override { return keys_.compaction.finished; }
+  int64_t compacted_physically() const override { return keys_->compaction.finished; }
 
  private:
+  // Of an engine that holds a store.
+  absl::Status LoadAll();
   absl::Status LoadState();
   void SetUp(const std::vector<etcdserverpb::Member>& members);
 
+  // Begins and ends an entry.
+  void CheckNext(uint64_t index) const;
+  void MoveTo(uint64_t index, uint64_t term);
   // Makes the engine hold all commands applied so far, in the middle of a drain or at its end.
   void WriteOut();
   void BalanceCounts();
 
+  ApplyResult ApplyEncoded(uint64_t index, std::string_view command, bool want_response);
   // One command each. The response is left empty unless `want_response`.
   ApplyResult ApplyCommand(const Command& command, bool want_response);
   ApplyResult ApplyPut(std::string_view request, bool want_response);
@@ -68,15 +81,21 @@ class MvccStore final : public Store {
   ApplyResult ApplyLeaseRevoke(std::string_view request);
   ApplyResult ApplyMemberAttributes(std::string_view request);
   ApplyResult ApplyAlarm(std::string_view request);
+  template <typename R>
+  ApplyResult MembershipResult(absl::Status status) const;
+  ApplyResult ApplyMemberAdd(std::string_view request);
+  ApplyResult ApplyMemberRemove(std::string_view request);
+  ApplyResult ApplyMemberPromote(std::string_view request);
+  ApplyResult ApplyMemberUpdate(std::string_view request);
 
-  Engine* const engine_;
   const StoreOptions options_;
-  KeySpace keys_;
+  Engine* engine_;
+  std::unique_ptr<KeySpace> keys_;  // of engine_
   Lessor lessor_;
   class Members members_;
   class Alarms alarms_;
-  uint64_t applied_index_ = 0;
-  uint64_t written_index_ = 0;  // the engine's applied index
+  LogPosition position_;
+  uint64_t written_index_ = 0;  // the engine's position
   bool compacted_ = false;      // in this drain
   std::unique_ptr<WatchHub> watches_;
 

@@ -209,7 +209,7 @@ TEST_P(StoreTest, MembersPublishTheirAttributes) {
 TEST_P(StoreTest, ARestartFindsAllAsItWas) {
   ASSERT_TRUE(store_.Grant(5).ok());
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(store_.Put("k" + std::to_string(i), "v", 5).ok());
-  store_->ApplyNothing(store_->applied_index() + 1);
+  store_->ApplyNothing(store_->applied_index() + 1, 3);
   store_->Commit();
   ASSERT_TRUE(store_.Compact(10).ok());
   const uint64_t applied = store_->applied_index();
@@ -248,7 +248,7 @@ using StoreDeathTest = StoreTest;
 INSTANTIATE_TEST_SUITE_P(Memory, StoreDeathTest, ::testing::Values(EngineKind::kMemory));
 
 TEST_P(StoreDeathTest, EntriesAreAppliedInOrder) {
-  EXPECT_DEATH(store_->ApplyNothing(2), "applied_index_");
+  EXPECT_DEATH(store_->ApplyNothing(2, 3), "position_");
 }
 
 TEST(StoreOpenTest, AnEngineWithSomethingElseIsDataLoss) {
@@ -262,7 +262,7 @@ TEST(StoreOpenTest, AnEngineWithSomethingElseIsDataLoss) {
 TEST(StoreOpenTest, AnUnknownFormatIsDataLoss) {
   MemoryEngine engine;
   WriteBatch batch;
-  batch.Put(kFormatKey, "2");
+  batch.Put(kFormatKey, "1");
   engine.Write(batch);
   EXPECT_EQ(Store::Open(&engine, {}, {}).status().code(), absl::StatusCode::kDataLoss);
 }

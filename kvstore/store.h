@@ -1,7 +1,8 @@
 // The deterministic state machine: it takes committed commands in log order and answers with
 // responses and events; the same commands give the same state on every member. MVCC keys,
 // transactions, leases, watches, members and alarms behind one door. Owned by the apply stage, all
-// calls on the apply lane. It has no clock, no thread and knows nothing of Raft.
+// calls on the apply lane. It has no clock, no thread and knows nothing of Raft: positions of the
+// log and its configurations are numbers and bytes that it keeps beside the state they belong to.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kvstore/command.h"
 #include "kvstore/engine/engine.h"
 #include "kvstore/lease/lessor.h"
 #include "kvstore/mvcc/history.h"
@@ -24,10 +26,13 @@ namespace conclave::kv {
 
 // The response to a command; header.revision is set, the rest of the header is the server's to
 // fill.
-using Response = std::variant<std::monostate, etcdserverpb::PutResponse,
-                              etcdserverpb::DeleteRangeResponse, etcdserverpb::TxnResponse,
-                              etcdserverpb::CompactionResponse, etcdserverpb::LeaseGrantResponse,
-                              etcdserverpb::LeaseRevokeResponse, etcdserverpb::AlarmResponse>;
+using Response =
+    std::variant<std::monostate, etcdserverpb::PutResponse, etcdserverpb::DeleteRangeResponse,
+                 etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse,
+                 etcdserverpb::LeaseGrantResponse, etcdserverpb::LeaseRevokeResponse,
+                 etcdserverpb::AlarmResponse, etcdserverpb::MemberAddResponse,
+                 etcdserverpb::MemberRemoveResponse, etcdserverpb::MemberPromoteResponse,
+                 etcdserverpb::MemberUpdateResponse>;
 
 struct ApplyResult {
   absl::Status status;  // one of the errors table, or OK
@@ -41,6 +46,16 @@ struct StoreOptions {
   // Told of the events of each drain once they are visible, before watchers are; for those who
   // record all that a member did. May be empty.
   std::function<void(const std::vector<SharedRevisionEvents>& revisions)> recorder = {};
+};
+
+// Where in the log a state stands: the last entry applied to it, and the configuration of the
+// newest kConfiguration entry up to there, as the caller encoded it; empty if there was none, which
+// means the configuration that the cluster was started with.
+struct LogPosition {
+  uint64_t index = 0;
+  uint64_t term = 0;
+  std::string configuration;
+  friend bool operator==(const LogPosition&, const LogPosition&) = default;
 };
 
 struct HashResult {
@@ -60,15 +75,36 @@ class Store : public History {
 
   // ---- Apply. ----
 
-  // Applies the entry at `index`, which must be applied_index() + 1. `want_response` is false on
-  // members that nobody waits on: the response is then left out, the state change is the same.
-  virtual ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) = 0;
-  // An entry without a command (no-op, configuration).
-  virtual void ApplyNothing(uint64_t index) = 0;
+  // Applies the entry at `index`, which must be applied_index() + 1, of `term`. `want_response` is
+  // false on members that nobody waits on: the response is then left out, the state change is the
+  // same.
+  virtual ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
+                            bool want_response) = 0;
+  // A no-op.
+  virtual void ApplyNothing(uint64_t index, uint64_t term) = 0;
+  // A change of the raft configuration: remembers `configuration` as the position's, and applies
+  // `context`, a command or empty. The change is in force whether or not the command is refused, so
+  // whoever proposes one asks CheckMemberChange first.
+  virtual ApplyResult ApplyConfiguration(uint64_t index, uint64_t term,
+                                         std::string_view configuration, std::string_view context,
+                                         bool want_response) = 0;
   // Ends an apply drain: one engine batch for all of it, then watchers get its events. Reads see
   // only committed drains.
   virtual void Commit() = 0;
   virtual uint64_t applied_index() const = 0;
+  // Of the last entry applied. The engine gets it in one batch with what the entry has changed, so
+  // every view of the engine, and every state that a crash leaves, has the position that it is at.
+  virtual LogPosition position() const = 0;
+
+  // ---- Snapshots. ----
+
+  // A snapshot was installed: `engine`, which must hold a later state of the same cluster, takes
+  // the place of the present one, which is not touched any more and may be destroyed. Everything
+  // is read anew; watchers go on from where they are, out of the new history, and those that need
+  // compacted revisions are cancelled as after a compaction. Leases have no clocks until the lessor
+  // is promoted. Between drains only. DataLoss if the content is not a store's: then this store is
+  // good for nothing any more.
+  virtual absl::Status Adopt(Engine* engine) = 0;
 
   // ---- Reads; the caller has made them linearizable if they must be. Errors are of the errors
   // table. ----
@@ -81,7 +117,13 @@ class Store : public History {
   virtual absl::StatusOr<HashResult> HashKv(int64_t revision) const = 0;
   // Over everything that is replicated; equal on members at equal applied_index().
   virtual uint32_t Hash() const = 0;
+  // Sorted by id.
   virtual std::vector<etcdserverpb::Member> Members() const = 0;
+  // True for a member that was removed, whose id can never come back.
+  virtual bool IsRemoved(uint64_t member) const = 0;
+  // What applying a kMemberAdd, kMemberRemove, kMemberPromote or kMemberUpdate with this `request`
+  // would answer now. It holds until the next such command is applied.
+  virtual absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> Alarms() const = 0;
   virtual uint64_t SizeBytes() const = 0;
 

@@ -36,16 +36,29 @@ class TestStore {
   Store* operator->() { return store_.get(); }
   Engine& engine() { return *engine_; }
 
+  static constexpr uint64_t kTerm = 3;  // of all entries
+
   // Applies without ending the drain.
   template <typename Request>
   ApplyResult Apply(CommandKind kind, const Request& request, bool want_response = true) {
     const Bytes command = EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString());
-    return store_->Apply(store_->applied_index() + 1, command.view(), want_response);
+    return store_->Apply(store_->applied_index() + 1, kTerm, command.view(), want_response);
   }
   // Applies as a drain of one command.
   template <typename Request>
   ApplyResult Run(CommandKind kind, const Request& request) {
     ApplyResult result = Apply(kind, request);
+    store_->Commit();
+    return result;
+  }
+
+  // As the context of a change of the configuration.
+  template <typename Request>
+  ApplyResult RunConfiguration(std::string_view configuration, CommandKind kind,
+                               const Request& request) {
+    const Bytes command = EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString());
+    ApplyResult result = store_->ApplyConfiguration(store_->applied_index() + 1, kTerm,
+                                                    configuration, command.view(), true);
     store_->Commit();
     return result;
   }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "kvstore/engine/leveldb_engine.h"
+#include "kvstore/engine/leveldb_home.h"
 #include "server/stages/recovery.h"
 
 namespace conclave::server {
@@ -47,7 +47,8 @@ absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage, raft::Wal
 }
 
 absl::Status OpenEngine(FileSystem& fs, Storage& storage) {
-  auto engine = kv::OpenLevelDbEngine(&fs, storage.data_dir->db(), {});
+  storage.engine_home = kv::NewLevelDbHome(&fs, storage.data_dir->db(), {});
+  auto engine = storage.engine_home->Open();
   if (!engine.ok()) return engine.status();
   storage.engine = *std::move(engine);
   return absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "kvstore/engine/engine.h"
+#include "kvstore/engine/engine_home.h"
 #include "kvstore/store.h"
 #include "raft/base/executor.h"
 #include "raft/base/file_system.h"
@@ -22,6 +23,7 @@ namespace conclave::server {
 struct Storage {
   std::unique_ptr<DataDir> data_dir;
   std::unique_ptr<raft::Wal> wal;
+  std::unique_ptr<kv::EngineHome> engine_home;
   std::unique_ptr<kv::Engine> engine;
   std::unique_ptr<kv::Store> store;
   raft::RecoveredState recovered;  // what the core starts from

@@ -8,7 +8,7 @@
 #include "jepsen-style-tests/sim/observed_store.h"
 #include "jepsen-style-tests/sim/observed_wal.h"
 #include "jepsen-style-tests/sim/world.h"
-#include "kvstore/engine/leveldb_engine.h"
+#include "kvstore/engine/leveldb_home.h"
 #include "raft/base/check.h"
 #include "raft/base/text.h"
 #include "server/api/leader_guard.h"
@@ -75,6 +75,7 @@ struct Member::Process : server::NodeObserver {
   MemberLane lane;
   BackgroundLane background;
   MemberLinks links;
+  std::unique_ptr<kv::EngineHome> engine_home;
   std::unique_ptr<kv::Engine> engine;
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::Store> store;
@@ -145,19 +146,20 @@ void Member::Start(const ClockOptions& clock) {
   BuryIfDead();
 }
 
-absl::StatusOr<std::unique_ptr<kv::Engine>> Member::OpenEngine() {
-  if (!options_.leveldb) return std::make_unique<kv::MemoryEngine>(&memory_disk_);
+std::unique_ptr<kv::EngineHome> Member::NewEngineHome() {
+  if (!options_.leveldb) return kv::NewMemoryHome(&memory_disk_);
   kv::LevelDbOptions options;
   options.write_buffer_bytes = options_.write_buffer_bytes;
   options.drained = true;
-  return kv::OpenLevelDbEngine(&locked_disk_, kDbDirectory, options);
+  return kv::NewLevelDbHome(&locked_disk_, kDbDirectory, options);
 }
 
 absl::Status Member::StartProcess() {
   Process& process = *process_;
   auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
   if (!opened.ok()) return opened.status();
-  auto engine = OpenEngine();
+  process.engine_home = NewEngineHome();
+  auto engine = process.engine_home->Open();
   if (!engine.ok()) return engine.status();
   process.engine = *std::move(engine);
 

@@ -13,7 +13,7 @@
 #include "jepsen-style-tests/sim/member_lane.h"
 #include "jepsen-style-tests/sim/sim_call.h"
 #include "jepsen-style-tests/sim/sim_disk.h"
-#include "kvstore/engine/memory_engine.h"
+#include "kvstore/engine/memory_home.h"
 #include "kvstore/store.h"
 #include "raft/base/locked_file_system.h"
 #include "raft/core/configuration.h"
@@ -98,15 +98,15 @@ class Member {
   raft::WalOptions WalOptionsOf() const;
   absl::Status StartProcess();
   void Serve();
-  absl::StatusOr<std::unique_ptr<kv::Engine>> OpenEngine();
+  std::unique_ptr<kv::EngineHome> NewEngineHome();
   void OnProcessEnded(const ProcessEnded& end);
 
   World* const world_;
   const MemberOptions options_;
   Random random_;
   SimDisk disk_;
-  LockedFileSystem locked_disk_;  // LevelDB's view of it
-  kv::MemoryDisk memory_disk_;    // of the engine in memory
+  LockedFileSystem locked_disk_;    // LevelDB's view of it
+  kv::MemoryHomeDisk memory_disk_;  // of the engine in memory
   std::unique_ptr<Process> process_;
   bool broken_ = false;
   uint64_t runs_ = 0;

@@ -81,9 +81,9 @@ struct Member {
 
 class AppliedCounter : public StoreObserver {
  public:
-  void OnApplied(NodeId /*member*/, uint64_t /*index*/, std::string_view command,
-                 const kv::ApplyResult& result, int64_t revision) override {
-    commands_ += !command.empty();
+  void OnApplied(NodeId /*member*/, const AppliedEntry& entry, const kv::ApplyResult& result,
+                 int64_t revision) override {
+    commands_ += !entry.command.empty();
     answers_ += result.response.index() != 0;
     revision_ = std::max(revision_, revision);
   }

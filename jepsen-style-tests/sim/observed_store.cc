@@ -8,21 +8,33 @@ ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> sto
                              RaftInvariants* invariants, StoreObserver* observer)
     : member_(member), store_(std::move(store)), invariants_(invariants), observer_(observer) {}
 
-kv::ApplyResult ObservedStore::Apply(uint64_t index, std::string_view command, bool want_response) {
-  kv::ApplyResult result = store_->Apply(index, command, want_response);
-  Tell(index, command, result);
+kv::ApplyResult ObservedStore::Apply(uint64_t index, uint64_t term, std::string_view command,
+                                     bool want_response) {
+  kv::ApplyResult result = store_->Apply(index, term, command, want_response);
+  Tell({.index = index, .term = term, .command = command}, result);
   return result;
 }
 
-void ObservedStore::ApplyNothing(uint64_t index) {
-  store_->ApplyNothing(index);
-  Tell(index, {}, {});
+void ObservedStore::ApplyNothing(uint64_t index, uint64_t term) {
+  store_->ApplyNothing(index, term);
+  Tell({.index = index, .term = term}, {});
 }
 
-void ObservedStore::Tell(uint64_t index, std::string_view command, const kv::ApplyResult& result) {
+kv::ApplyResult ObservedStore::ApplyConfiguration(uint64_t index, uint64_t term,
+                                                  std::string_view configuration,
+                                                  std::string_view context, bool want_response) {
+  kv::ApplyResult result =
+      store_->ApplyConfiguration(index, term, configuration, context, want_response);
+  Tell({.index = index, .term = term, .configuration = configuration, .command = context}, result);
+  return result;
+}
+
+void ObservedStore::Tell(const AppliedEntry& entry, const kv::ApplyResult& result) {
   const int64_t revision = store_->revision();
-  invariants_->OnApply(member_, index, command, revision);
-  if (observer_ != nullptr) observer_->OnApplied(member_, index, command, result, revision);
+  // The rules of Raft know what is inside a kConfiguration entry themselves.
+  const std::string_view command = entry.configuration ? std::string_view() : entry.command;
+  invariants_->OnApply(member_, entry.index, command, revision);
+  if (observer_ != nullptr) observer_->OnApplied(member_, entry, result, revision);
 }
 
 std::vector<kv::SharedRevisionEvents> ObservedStore::ReadEvents(int64_t from, size_t revisions_max,

@@ -13,12 +13,21 @@
 
 namespace conclave::sim {
 
+// What a store was given of one entry.
+struct AppliedEntry {
+  uint64_t index = 0;
+  uint64_t term = 0;
+  // The encoded configuration of a change of membership; nothing for every other entry.
+  std::optional<std::string_view> configuration = {};
+  std::string_view command = {};  // empty for an entry without one
+};
+
 class StoreObserver {
  public:
   virtual ~StoreObserver() = default;
-  // Right after the entry at `index`. `command` is empty for an entry without one; `result` has a
-  // response only where somebody waits for it; `revision` is the store's now.
-  virtual void OnApplied(raft::NodeId member, uint64_t index, std::string_view command,
+  // Right after the entry. `result` has a response only where somebody waits for it; `revision` is
+  // the store's now.
+  virtual void OnApplied(raft::NodeId member, const AppliedEntry& entry,
                          const kv::ApplyResult& result, int64_t revision) = 0;
 };
 
@@ -29,10 +38,15 @@ class ObservedStore final : public kv::Store {
   ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, RaftInvariants* invariants,
                 StoreObserver* observer);
 
-  kv::ApplyResult Apply(uint64_t index, std::string_view command, bool want_response) override;
-  void ApplyNothing(uint64_t index) override;
+  kv::ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
+                        bool want_response) override;
+  void ApplyNothing(uint64_t index, uint64_t term) override;
+  kv::ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
+                                     std::string_view context, bool want_response) override;
   void Commit() override { store_->Commit(); }
   uint64_t applied_index() const override { return store_->applied_index(); }
+  kv::LogPosition position() const override { return store_->position(); }
+  absl::Status Adopt(kv::Engine* engine) override { return store_->Adopt(engine); }
 
   int64_t revision() const override { return store_->revision(); }
   int64_t compact_revision() const override { return store_->compact_revision(); }
@@ -47,6 +61,10 @@ class ObservedStore final : public kv::Store {
   absl::StatusOr<kv::HashResult> HashKv(int64_t revision) const override;
   uint32_t Hash() const override { return store_->Hash(); }
   std::vector<etcdserverpb::Member> Members() const override { return store_->Members(); }
+  bool IsRemoved(uint64_t member) const override { return store_->IsRemoved(member); }
+  absl::Status CheckMemberChange(kv::CommandKind kind, std::string_view request) const override {
+    return store_->CheckMemberChange(kind, request);
+  }
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return store_->Alarms(); }
   uint64_t SizeBytes() const override { return store_->SizeBytes(); }
 
@@ -57,7 +75,7 @@ class ObservedStore final : public kv::Store {
   int64_t compacted_physically() const override { return store_->compacted_physically(); }
 
  private:
-  void Tell(uint64_t index, std::string_view command, const kv::ApplyResult& result);
+  void Tell(const AppliedEntry& entry, const kv::ApplyResult& result);
 
   const raft::NodeId member_;
   const std::unique_ptr<kv::Store> store_;

@@ -223,12 +223,15 @@ void World::OnEvents(Member& /*member*/, const std::vector<kv::SharedRevisionEve
   }
 }
 
-void World::OnApplied(raft::NodeId /*member*/, uint64_t index, std::string_view command,
+void World::OnApplied(raft::NodeId /*member*/, const AppliedEntry& entry,
                       const kv::ApplyResult& result, int64_t revision) {
-  if (!applied_commands_.emplace(index, command).second) return;
+  const auto [applied, first] = applied_.try_emplace(entry.index);
+  if (!first) return;
+  applied->second = {.term = entry.term, .command = std::string(entry.command)};
+  if (entry.configuration) applied->second.configuration.emplace(*entry.configuration);
   const int64_t before = std::exchange(last_revision_, revision);
-  if (command.empty()) return;
-  const absl::StatusOr<kv::Command> decoded = kv::DecodeCommand(command);
+  if (entry.command.empty()) return;
+  const absl::StatusOr<kv::Command> decoded = kv::DecodeCommand(entry.command);
   CHECK(decoded.ok());
   if (decoded->header.kind != kv::CommandKind::kLeaseRevoke || !result.status.ok()) return;
   etcdserverpb::LeaseRevokeRequest revoke;
@@ -243,12 +246,16 @@ uint32_t World::ReplayHash(uint64_t up_to_index) const {
   auto store = kv::Store::Open(&engine, options_.member.store, bootstrap_);
   CHECK(store.ok());
   for (uint64_t index = 1; index <= up_to_index; ++index) {
-    const auto found = applied_commands_.find(index);
-    CHECK_MSG(found != applied_commands_.end(), fmt::format("index {} was never applied", index));
-    if (found->second.empty()) {
-      (*store)->ApplyNothing(index);
+    const auto found = applied_.find(index);
+    CHECK_MSG(found != applied_.end(), fmt::format("index {} was never applied", index));
+    const Applied& entry = found->second;
+    if (entry.configuration) {
+      (*store)->ApplyConfiguration(index, entry.term, *entry.configuration, entry.command,
+                                   /*want_response=*/false);
+    } else if (entry.command.empty()) {
+      (*store)->ApplyNothing(index, entry.term);
     } else {
-      (*store)->Apply(index, found->second, /*want_response=*/false);
+      (*store)->Apply(index, entry.term, entry.command, /*want_response=*/false);
     }
     (*store)->Commit();
   }

@@ -107,8 +107,8 @@ class World : public StoreObserver {
   void OnRefusedToStart(Member& member, const absl::Status& why);
   void OnEvents(Member& member, const std::vector<kv::SharedRevisionEvents>& revisions);
   // StoreObserver.
-  void OnApplied(raft::NodeId member, uint64_t index, std::string_view command,
-                 const kv::ApplyResult& result, int64_t revision) override;
+  void OnApplied(raft::NodeId member, const AppliedEntry& entry, const kv::ApplyResult& result,
+                 int64_t revision) override;
 
  private:
   void Connect(raft::NodeId a, raft::NodeId b);
@@ -130,9 +130,14 @@ class World : public StoreObserver {
   std::vector<std::string> problems_;
   checker::EventLog events_;
   std::vector<checker::LeaseEnd> lease_ends_;
-  int64_t last_revision_ = 1;  // after the newest of the commands below
-  // By index, as the first member that applied them did; empty for an entry without a command.
-  std::map<uint64_t, std::string> applied_commands_;
+  int64_t last_revision_ = 1;  // after the newest of the entries below
+  // By index, as the first member that applied them did: of each its AppliedEntry.
+  struct Applied {
+    uint64_t term = 0;
+    std::optional<std::string> configuration = {};
+    std::string command = {};
+  };
+  std::map<uint64_t, Applied> applied_;
 };
 
 }  // namespace conclave::sim

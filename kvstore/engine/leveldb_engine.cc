@@ -151,7 +151,7 @@ class LevelDbEngine : public Engine {
 
 absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOptions& options) {
   leveldb::Options opening;
-  opening.create_if_missing = true;
+  opening.create_if_missing = !options.must_exist;
   opening.paranoid_checks = true;
   opening.env = &env_;
   opening.info_log = &logger_;

@@ -22,6 +22,8 @@ struct LevelDbOptions {
   size_t block_cache_bytes = 64 << 20;
   // Table files kept open.
   int open_files_max = 512;
+  // Opening an absent database is DataLoss, rather than making an empty one.
+  bool must_exist = false;
   // Every call returns only once LevelDB's background work is done, and that work runs only while
   // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
   // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that

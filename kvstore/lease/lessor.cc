@@ -62,7 +62,15 @@ int64_t MinLeaseTtlSeconds(Duration election_timeout, Duration heartbeat_interva
   return std::chrono::ceil<std::chrono::seconds>(ttl_min).count();
 }
 
-Lessor::Lessor(const Engine* engine) : engine_(engine) {
+Lessor::Lessor(const Engine* engine) { Reload(engine); }
+
+void Lessor::Reload(const Engine* engine) {
+  engine_ = engine;
+  if (SEEDED_BUG(kAdoptKeepsLeases) && !leases_.empty()) return;
+  leases_.clear();
+  by_due_.clear();
+  not_started_.clear();
+  promoted_ = false;
   const std::unique_ptr<Iterator> it = engine_->NewIterator();
   const std::string_view prefix(&kLeasePrefix, 1);
   for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {

@@ -30,6 +30,8 @@ class Lessor {
  public:
   // Loads the leases that the engine holds.
   explicit Lessor(const Engine* engine);
+  // Starts anew with those that another engine holds, as the constructor does: not promoted.
+  void Reload(const Engine* engine);
 
   // ---- Replicated, from Apply; changes go into `batch`. ----
 
@@ -94,7 +96,7 @@ class Lessor {
   void SetExpiry(int64_t id, Lease& lease, Instant expiry);
   void SetDue(int64_t id, Lease& lease, Instant due);
 
-  const Engine* const engine_;
+  const Engine* engine_ = nullptr;
   absl::flat_hash_map<int64_t, Lease> leases_;
   std::set<std::pair<Instant, int64_t>> by_due_;  // those that are due some time
   std::vector<int64_t> not_started_;              // granted since the last StartClocks

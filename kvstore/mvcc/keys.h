@@ -4,7 +4,9 @@
 //   c <start key>                   count of the live keys of a bucket (key_counts.h)
 //   h <key, escaped> <main> <sub>   pointer: the key changed at this revision; newest first
 //   k <key>                         the key's latest record; absent if the key is
-//   m/<name>                        small state: revision, compaction, members, alarms
+//   m/<name>                        small state: position in the log, revision, compaction,
+//   members,
+//                                   alarms
 //   r <main> <sub>                  history: the event of this revision
 //   a, l                            attachments and leases (lessor.h)
 //
@@ -26,13 +28,15 @@ inline constexpr char kLatestPrefix = 'k';
 inline constexpr char kHistoryPrefix = 'r';
 
 // Names of the small state.
-inline constexpr std::string_view kFormatKey = "m/format";    // number of this layout
-inline constexpr std::string_view kStateKey = "m/state";      // applied index, revision
+inline constexpr std::string_view kFormatKey = "m/format";  // number of this layout
+inline constexpr std::string_view kStateKey = "m/state";    // applied index and its term, revision
+inline constexpr std::string_view kConfigurationKey = "m/configuration";  // of LogPosition, if any
 inline constexpr std::string_view kCompactKey = "m/compact";  // compacted revision, replicated
 inline constexpr std::string_view kCompactedKey =
     "m/compacted";                                              // how far this member's removal got
 inline constexpr std::string_view kMemberPrefix = "m/member/";  // + id
-inline constexpr std::string_view kAlarmPrefix = "m/alarm/";    // + member id, type
+inline constexpr std::string_view kRemovedPrefix = "m/removed/";  // + id of a former member
+inline constexpr std::string_view kAlarmPrefix = "m/alarm/";      // + member id, type
 
 // Each Set replaces `out`, whose buffer callers keep.
 void SetLatestKey(std::string_view key, std::string& out);

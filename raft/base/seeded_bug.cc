@@ -131,7 +131,7 @@ constexpr Story kStories[] = {
      "watch rules: complete"},
     {kRevisionCutOnCatchUp, "a batch of catch-up ends in the middle of a revision",
      "watch rules: atomic per revision"},
-    // ---- Membership, snapshots, lost entries. ----
+    // ---- Membership, snapshots, loss. ----
     {kSecondChangeEarly, "a second change of membership begins before the first is committed",
      "raft: leader completeness"},
     {kChangeBeforeOwnTermCommit,
@@ -146,6 +146,19 @@ constexpr Story kStories[] = {
      "raft: leader completeness"},
     {kDiskStallIgnored, "a leader whose disk stalls goes on to lead",
      "liveness: progress of a healed core"},
+    // ---- Snapshots in the store. ----
+    {kConfigurationNotKept, "the store's position is written without its configuration",
+     "unit tests of the store: position after a restart"},
+    {kAdoptSkipsEvents, "watchers stay synced when a snapshot replaces the state",
+     "watch rules: complete"},
+    {kAdoptKeepsLeases, "the leases of before stay when a snapshot replaces the state",
+     "state machine safety"},
+    {kSnapshotSwapUnsynced, "nothing is synced when a snapshot's engine becomes the live one",
+     "members refuse to start"},
+    {kRemovedIdForgotten, "the id of a removed member can come back",
+     "unit tests of the store: members"},
+    {kSnapshotResumeSkipsRow, "a snapshot that is gone on with lacks the row after the last one",
+     "the sums of a snapshot: it never arrives"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

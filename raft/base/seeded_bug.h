@@ -87,7 +87,14 @@
   BUG(kJointLeftEarly, 90)            \
   BUG(kMatchingLogDropped, 91)        \
   BUG(kLostEntriesForgotten, 92)      \
-  BUG(kDiskStallIgnored, 93)
+  BUG(kDiskStallIgnored, 93)          \
+  /* Snapshots in the store. */       \
+  BUG(kConfigurationNotKept, 67)      \
+  BUG(kAdoptSkipsEvents, 68)          \
+  BUG(kAdoptKeepsLeases, 69)          \
+  BUG(kSnapshotSwapUnsynced, 70)      \
+  BUG(kRemovedIdForgotten, 71)        \
+  BUG(kSnapshotResumeSkipsRow, 72)
 
 namespace conclave {
 

@@ -4,7 +4,7 @@
 //   <data-dir>/member/identity.json  written last: with it, the directory is complete
 //   <data-dir>/member/creating       there while it is made: what a crash leaves is worthless
 //   <data-dir>/member/wal/           the raft log, unless --wal-dir says otherwise
-//   <data-dir>/member/db/            the state machine
+//   <data-dir>/member/db/            the state machine (kvstore/engine/leveldb_home.h)
 #pragma once
 
 #include <memory>

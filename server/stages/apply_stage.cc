@@ -1,10 +1,13 @@
 #include "server/stages/apply_stage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "raft/base/check.h"
 #include "raft/base/text.h"
+#include "raft/core/configuration.h"
 
 namespace conclave::server {
 
@@ -43,17 +46,46 @@ void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
   bytes += raft::EntryBytes(entry);
   // After a restart the engine may already hold the first entries of the log.
   if (index <= store_->applied_index()) return;
-  if (entry.kind != raft::EntryKind::kCommand) {
-    store_->ApplyNothing(index);
-    return;
+  switch (entry.kind) {
+    case raft::EntryKind::kCommand:
+      return ApplyCommand(entry);
+    case raft::EntryKind::kNoop:
+      return store_->ApplyNothing(index, entry.term.value());
+    case raft::EntryKind::kConfiguration:
+      return ApplyConfiguration(entry);
   }
-  absl::StatusOr<kv::Command> command = kv::DecodeCommand(entry.payload.view());
-  if (!command.ok())
-    Fatal("log entry " + std::to_string(index) +
-          " is no command: " + std::string(MessageOf(command.status())));
-  const bool waits = proposer_->Waits(command->header);
-  kv::ApplyResult result = store_->Apply(index, entry.payload.view(), waits);
-  if (waits) results_.push_back({command->header, std::move(result)});
+}
+
+void ApplyStage::ApplyCommand(const raft::Entry& entry) {
+  const std::optional<kv::CommandHeader> waiting = WaitingFor(entry, entry.payload.view());
+  kv::ApplyResult result = store_->Apply(entry.index.value(), entry.term.value(),
+                                         entry.payload.view(), waiting.has_value());
+  if (waiting) results_.push_back({*waiting, std::move(result)});
+}
+
+void ApplyStage::ApplyConfiguration(const raft::Entry& entry) {
+  const auto change = raft::DecodeConfigurationEntry(entry.payload.view());
+  if (!change.ok()) {
+    Fatal(fmt::format("log entry {} is no configuration: {}", entry.index.value(),
+                      MessageOf(change.status())));
+  }
+  std::optional<kv::CommandHeader> waiting;
+  if (!change->context.empty()) waiting = WaitingFor(entry, change->context);
+  kv::ApplyResult result = store_->ApplyConfiguration(
+      entry.index.value(), entry.term.value(), raft::EncodeConfiguration(change->configuration),
+      change->context, waiting.has_value());
+  if (waiting) results_.push_back({*waiting, std::move(result)});
+}
+
+std::optional<kv::CommandHeader> ApplyStage::WaitingFor(const raft::Entry& entry,
+                                                        std::string_view bytes) const {
+  const absl::StatusOr<kv::Command> command = kv::DecodeCommand(bytes);
+  if (!command.ok()) {
+    Fatal(fmt::format("log entry {} is no command: {}", entry.index.value(),
+                      MessageOf(command.status())));
+  }
+  if (!proposer_->Waits(command->header)) return std::nullopt;
+  return command->header;
 }
 
 void ApplyStage::WakeWatches() { ScheduleWatches(); }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -41,6 +43,12 @@ class ApplyStage {
 
  private:
   void ApplyOne(const raft::Entry& entry, size_t& bytes);
+  void ApplyCommand(const raft::Entry& entry);
+  void ApplyConfiguration(const raft::Entry& entry);
+  // The header of the command in `bytes`, if a client of this member waits for its result. Fatal if
+  // it is no command.
+  std::optional<kv::CommandHeader> WaitingFor(const raft::Entry& entry,
+                                              std::string_view bytes) const;
   void RunWatches();
   void ScheduleWatches();
   void ScheduleCompaction();

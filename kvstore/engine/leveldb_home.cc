@@ -1,0 +1,156 @@
+#include "kvstore/engine/leveldb_home.h"
+
+#include <absl/strings/numbers.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
+#include "raft/base/text.h"
+
+namespace conclave::kv {
+namespace {
+
+constexpr std::string_view kCurrent = "db-current";
+constexpr std::string_view kUnfinishedCurrent = "db-current.tmp";  // of a crash in ReplaceFile
+constexpr uint64_t kFirst = 1;
+
+class LevelDbHome : public EngineHome {
+ public:
+  LevelDbHome(FileSystem* fs, std::string directory, const LevelDbOptions& options)
+      : fs_(fs), directory_(std::move(directory)), options_(options) {}
+
+  absl::StatusOr<std::unique_ptr<Engine>> Open() override;
+  absl::StatusOr<std::unique_ptr<Engine>> StartIncoming() override;
+  absl::Status Adopt() override;
+  absl::Status DropIncoming() override;
+  absl::Status RemoveOld() override;
+
+ private:
+  std::string CurrentPath() const { return fmt::format("{}/{}", directory_, kCurrent); }
+  std::string PathOf(uint64_t number) const { return fmt::format("{}/db-{}", directory_, number); }
+
+  // Finds out which engine is the live one, and removes all others.
+  absl::Status Begin();
+  absl::Status SetUp(const std::vector<std::string>& names);
+  absl::Status ReadCurrent();
+  absl::Status SetCurrent(uint64_t number);
+  // Gone for good: no crash brings any of it back.
+  absl::Status Remove(const std::string& path);
+
+  FileSystem* const fs_;
+  const std::string directory_;
+  const LevelDbOptions options_;
+  // Numbers of engines; 0: none, or not known yet.
+  uint64_t live_ = 0;
+  uint64_t incoming_ = 0;
+  uint64_t old_ = 0;
+};
+
+// ---- Start. ----
+
+absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::Open() {
+  if (live_ == 0) {
+    if (absl::Status status = Begin(); !status.ok()) return status;
+  }
+  LevelDbOptions options = options_;
+  // All but the first were complete when they became the live one: an empty engine in the place of
+  // a lost one would look like a new member's.
+  options.must_exist = live_ != kFirst;
+  return OpenLevelDbEngine(fs_, PathOf(live_), options);
+}
+
+absl::Status LevelDbHome::Begin() {
+  if (absl::Status status = fs_->CreateDirectory(directory_); !status.ok()) return status;
+  const absl::StatusOr<std::vector<std::string>> names = fs_->List(directory_);
+  if (!names.ok()) return names.status();
+  absl::Status status = fs_->Exists(CurrentPath()) ? ReadCurrent() : SetUp(*names);
+  if (!status.ok()) return status;
+  const std::string live = fmt::format("db-{}", live_);
+  for (const std::string& name : *names) {
+    if (name == kCurrent || name == kUnfinishedCurrent || name == live) continue;
+    SIM_REACHED("kv.home.remains_removed");
+    if (status = Remove(directory_ + "/" + name); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LevelDbHome::SetUp(const std::vector<std::string>& names) {
+  // Written first of all, so nothing but a crash in writing it precedes it.
+  for (const std::string& name : names) {
+    if (name == kUnfinishedCurrent) continue;
+    return absl::DataLossError(
+        fmt::format("storage engine in {}: there are files but no {}: the directory is damaged, or "
+                    "was made by an older version of conclave, whose format this one cannot read",
+                    directory_, kCurrent));
+  }
+  if (absl::Status status = SetCurrent(kFirst); !status.ok()) return status;
+  live_ = kFirst;
+  return absl::OkStatus();
+}
+
+absl::Status LevelDbHome::ReadCurrent() {
+  const absl::StatusOr<std::string> text = ReadFile(*fs_, CurrentPath());
+  if (!text.ok()) return text.status();
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(*text, &number) || fmt::format("{}\n", number) != *text || number == 0) {
+    return absl::DataLossError(
+        fmt::format("storage engine in {}: {} is damaged", directory_, kCurrent));
+  }
+  live_ = number;
+  return absl::OkStatus();
+}
+
+absl::Status LevelDbHome::SetCurrent(uint64_t number) {
+  const std::string text = fmt::format("{}\n", number);
+  if (SEEDED_BUG(kSnapshotSwapUnsynced) && number != kFirst) {
+    const auto file = fs_->Open(CurrentPath(), OpenMode::kMustExist);
+    return file.ok() ? (*file)->WriteAt(0, text) : file.status();
+  }
+  return ReplaceFile(*fs_, CurrentPath(), text);
+}
+
+absl::Status LevelDbHome::Remove(const std::string& path) {
+  if (absl::Status status = fs_->RemoveTree(path); !status.ok()) return status;
+  return fs_->SyncDirectory(directory_);
+}
+
+// ---- Snapshots. ----
+
+absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::StartIncoming() {
+  CHECK_MSG(live_ != 0, "an incoming engine before the live one was opened");
+  if (absl::Status status = DropIncoming(); !status.ok()) return status;
+  incoming_ = live_ + 1;
+  return OpenLevelDbEngine(fs_, PathOf(incoming_), options_);
+}
+
+absl::Status LevelDbHome::Adopt() {
+  CHECK_MSG(incoming_ != 0, "no incoming engine to adopt");
+  if (absl::Status status = RemoveOld(); !status.ok()) return status;
+  if (absl::Status status = SetCurrent(incoming_); !status.ok()) return status;
+  old_ = std::exchange(live_, std::exchange(incoming_, 0));
+  return absl::OkStatus();
+}
+
+absl::Status LevelDbHome::DropIncoming() {
+  if (incoming_ == 0) return absl::OkStatus();
+  return Remove(PathOf(std::exchange(incoming_, 0)));
+}
+
+absl::Status LevelDbHome::RemoveOld() {
+  if (old_ == 0) return absl::OkStatus();
+  return Remove(PathOf(std::exchange(old_, 0)));
+}
+
+}  // namespace
+
+std::unique_ptr<EngineHome> NewLevelDbHome(FileSystem* fs, std::string directory,
+                                           const LevelDbOptions& options) {
+  return std::make_unique<LevelDbHome>(fs, std::move(directory), options);
+}
+
+}  // namespace conclave::kv
