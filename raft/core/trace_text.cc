@@ -103,10 +103,7 @@ std::string Body(const SnapshotOffer& body) {
 std::string ToText(const AppendTask& task) {
   std::string text = fmt::format("write {}:", task.write.value());
   if (task.hard_state) {
-    text += fmt::format(" term {}", task.hard_state->term.value());
-    if (task.hard_state->vote != kNoNode) {
-      text += fmt::format(", vote for {}", task.hard_state->vote.value());
-    }
+    text += " " + ToText(*task.hard_state);
     if (!task.entries.empty()) text += "; ";
   }
   if (!task.entries.empty()) text += (task.hard_state ? "" : " ") + ToText(task.entries);
@@ -192,6 +189,25 @@ std::string ToText(const CoreStatus& status) {
                      ToText(RoleChange{status.role, status.term, status.leader}),
                      status.first_index.value(), status.last_index.value(), status.durable.value(),
                      status.commit.value(), status.applied.value());
+}
+
+std::string ToText(const PeerStatus& peer) {
+  return fmt::format("knows of {}: match {}, next {}{}{}{}", peer.id.value(), peer.match.value(),
+                     peer.next.value(), peer.learner ? ", learner" : "",
+                     peer.needs_snapshot ? ", needs a snapshot" : "",
+                     peer.recently_active ? "" : ", silent");
+}
+
+std::string ToText(const HardState& hard_state) {
+  const std::string vote =
+      hard_state.vote == kNoNode ? "" : fmt::format(", vote for {}", hard_state.vote.value());
+  return fmt::format("term {}{}", hard_state.term.value(), vote);
+}
+
+std::string ToText(const Disk& disk) {
+  if (disk.start.index == LogIndex(0)) return ToText(disk.entries);
+  return fmt::format("after {}/{}: {}", disk.start.index.value(), disk.start.term.value(),
+                     ToText(disk.entries));
 }
 
 }  // namespace conclave::raft
