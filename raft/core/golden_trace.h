@@ -20,6 +20,9 @@
 //   apply N                     the oldest batch that N may apply is applied
 //   crash N / restart N         N loses everything but its disk / comes back with that
 //   compact N INDEX             N's state machine is durable up to INDEX
+//   join N M                    N starts with an empty log; what it knows of the members M told it
+//   fetch N                     the state that N is fetching has arrived
+//   damage N INDEX              while N is down: its disk loses its entries from INDEX on
 //
 //   deliver A->B [K]            the oldest message on the way from A to B arrives, or the K-th
 //   drop A->B [K]               it is lost instead
@@ -33,6 +36,8 @@
 //   heal                        all links work again
 //
 //   propose N a b ...           the commands a, b, ... are proposed to N, in one drain
+//   change N (KIND M)...        a change of membership is proposed to N: add M as a voter, M as a
+//                               learner, remove M
 //   read N [COUNT]              as many reads come to N, in one drain
 //   transfer N [M]              N is asked to hand leadership to M, or to whom it likes
 //
@@ -40,6 +45,7 @@
 //   peers N                     what N, which leads, knows of the others
 //   log N ...                   the log as it will be once all writes are done
 //   disk N ...                  what a crash would leave
+//   members N ...               the configuration that N goes by
 //   applied N ...               the commands in the state machine
 //   underway A->B               the messages on the way, oldest first
 #pragma once

@@ -53,9 +53,18 @@ void TraceCommands::AddRunning() {
   verbs_["apply"] = [this] { return cluster_->Apply(Member()); };
   verbs_["crash"] = [this] { return Do([&] { cluster_->Crash(Member()); }); };
   verbs_["restart"] = [this] { return Do([&] { cluster_->Restart(Member()); }); };
+  verbs_["join"] = [this] {
+    const NodeId member = Member();
+    return Do([&] { cluster_->Join(member, Member()); });
+  };
   verbs_["compact"] = [this] {
     const NodeId member = Member();
     return Do([&] { cluster_->Compact(member, LogIndex(Number())); });
+  };
+  verbs_["fetch"] = [this] { return cluster_->FetchSnapshot(Member()); };
+  verbs_["damage"] = [this] {
+    const NodeId member = Member();
+    return Do([&] { cluster_->Damage(member, LogIndex(Number())); });
   };
 }
 
@@ -83,6 +92,7 @@ void TraceCommands::AddNetwork() {
 
 void TraceCommands::AddRequests() {
   verbs_["propose"] = [this] { return Propose(); };
+  verbs_["change"] = [this] { return Change(); };
   verbs_["read"] = [this] {
     const NodeId member = Member();
     return Do([&] { cluster_->ReadAll(member, NumberOr(1)); });
@@ -117,6 +127,13 @@ void TraceCommands::AddViews() {
     for (NodeId member : members) {
       const Disk& disk = cluster_->disk(member);
       Say(member, fmt::format("has on its disk {}; {}", ToText(disk.hard_state), ToText(disk)));
+    }
+    return !members.empty();
+  };
+  verbs_["members"] = [this] {
+    const std::vector<NodeId> members = Members();
+    for (NodeId member : members) {
+      Say(member, "goes by " + ToText(cluster_->core(member).configuration()));
     }
     return !members.empty();
   };
@@ -171,6 +188,24 @@ bool TraceCommands::Propose() {
   words_.clear();
   cluster_->ProposeAll(member, payloads);
   return !payloads.empty();
+}
+
+bool TraceCommands::Change() {
+  const std::map<std::string, MemberChangeKind> kinds = {
+      {"add", MemberChangeKind::kAddVoter},
+      {"learner", MemberChangeKind::kAddLearner},
+      {"remove", MemberChangeKind::kRemove},
+  };
+  const NodeId member = Member();
+  std::vector<MemberChange> changes;
+  for (std::string kind; words_ >> kind;) {
+    const auto known = kinds.find(kind);
+    if (known == kinds.end()) return false;
+    changes.push_back({known->second, Member()});
+  }
+  words_.clear();
+  cluster_->ProposeChange(member, changes);
+  return !changes.empty();
 }
 
 bool TraceCommands::Split() {

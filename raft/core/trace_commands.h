@@ -32,6 +32,7 @@ class TraceCommands {
 
   bool MakeCluster();
   bool Propose();
+  bool Change();
   bool Split();
   bool OnLink(bool (TestCluster::*verb)(NodeId, NodeId, size_t));
 

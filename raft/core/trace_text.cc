@@ -11,12 +11,16 @@ std::string ToText(const std::vector<NodeId>& nodes) {
   return text;
 }
 
+}  // namespace
+
 std::string ToText(const Configuration& configuration) {
   std::string text = "voters " + ToText(configuration.voters);
   if (configuration.joint()) text += " and " + ToText(configuration.outgoing);
   if (!configuration.learners.empty()) text += ", learners " + ToText(configuration.learners);
   return text;
 }
+
+namespace {
 
 std::string ToText(const Entry& entry) {
   const std::string place = fmt::format("{}/{}", entry.index.value(), entry.term.value());
@@ -82,10 +86,23 @@ std::string Body(const ReadIndexResponse& body) {
                      body.ok ? fmt::format("index {}", body.index.value()) : "refused");
 }
 
+std::string ToText(const MemberChange& change) {
+  switch (change.kind) {
+    case MemberChangeKind::kAddVoter:
+      return fmt::format(" add {}", change.node.value());
+    case MemberChangeKind::kAddLearner:
+      return fmt::format(" learner {}", change.node.value());
+    case MemberChangeKind::kRemove:
+      return fmt::format(" remove {}", change.node.value());
+  }
+  return " unknown";
+}
+
 std::string Body(const ProposeRequest& body) {
   std::string text = "ProposeRequest";
   for (const Proposal& proposal : body.proposals) {
-    text += fmt::format(" '{}'", proposal.payload.view());
+    for (const MemberChange& change : proposal.changes) text += ToText(change);
+    if (proposal.changes.empty()) text += fmt::format(" '{}'", proposal.payload.view());
   }
   return text;
 }
@@ -185,10 +202,11 @@ std::vector<std::string> ToLines(NodeId member, const Output& output) {
 }
 
 std::string ToText(const CoreStatus& status) {
-  return fmt::format("{}, log {}..{}, durable {}, commit {}, applied {}",
+  return fmt::format("{}, log {}..{}, durable {}, commit {}, applied {}{}",
                      ToText(RoleChange{status.role, status.term, status.leader}),
                      status.first_index.value(), status.last_index.value(), status.durable.value(),
-                     status.commit.value(), status.applied.value());
+                     status.commit.value(), status.applied.value(),
+                     status.incomplete ? ", has lost entries" : "");
 }
 
 std::string ToText(const PeerStatus& peer) {

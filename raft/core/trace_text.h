@@ -23,6 +23,9 @@ std::string ToText(const CoreStatus& status);
 // As "knows of 2: match 3, next 5".
 std::string ToText(const PeerStatus& peer);
 
+// As "voters 1 2 3, learners 4"; a joint one as "voters 3 4 and 1 2".
+std::string ToText(const Configuration& configuration);
+
 // As "term 2, vote for 1".
 std::string ToText(const HardState& hard_state);
 
