@@ -290,7 +290,7 @@ TEST_F(ClassicalBugTest, ALostRequestIsNeverSentAgain) {
 // The followers commit an entry before it is on the leader's disk. If the leader applies it then,
 // its state machine may hold on disk what its log has lost.
 TEST_F(ClassicalBugTest, WhatIsCommittedIsAppliedBeforeItIsOnDisk) {
-  Expect(kApplyBeforeDurable, "handed to apply what is not durable", [](DrivenCluster& c) {
+  Expect(kApplyBeforeDurable, "left before durable: 1 applies entry 2", [](DrivenCluster& c) {
     c.Elect(k1);
     c.Propose(k1, "x");
     for (NodeId follower : {k2, k3}) c.Exchange(k1, follower);

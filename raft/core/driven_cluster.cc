@@ -1,5 +1,7 @@
 #include "raft/core/driven_cluster.h"
 
+#include <algorithm>
+
 #include "raft/base/check.h"
 
 namespace conclave::raft {
@@ -57,9 +59,12 @@ void DrivenCluster::Expect(bool holds, std::string_view words) {
 }
 
 std::string DrivenCluster::Verdict() const {
+  // What follows from the first breach is not news.
+  constexpr size_t kLinesMax = 8;
+  std::vector<std::string> all = wanted_.problems();
+  all.insert(all.begin(), problems().begin(), problems().end());
   std::string verdict;
-  for (const std::string& problem : problems()) verdict += problem + "\n";
-  for (const std::string& problem : wanted_.problems()) verdict += problem + "\n";
+  for (size_t i = 0; i < std::min(all.size(), kLinesMax); ++i) verdict += all[i] + "\n";
   return verdict;
 }
 
