@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "raft/core/quorum.h"
-
 namespace conclave::raft {
 namespace {
 
@@ -20,6 +18,17 @@ NodeId VoteIn(const Message& message) {
 bool OnlyLeadersSend(const Message& message) {
   return std::holds_alternative<AppendRequest>(message.body) ||
          std::holds_alternative<Heartbeat>(message.body);
+}
+
+// By the definition alone, without the code that is being checked: more than half of the voters,
+// and while the configuration is joint, of the outgoing ones as well.
+bool IsQuorum(const Configuration& configuration, absl::FunctionRef<bool(NodeId)> agrees) {
+  const auto more_than_half = [&](const std::vector<NodeId>& voters) {
+    const auto count = std::count_if(voters.begin(), voters.end(), agrees);
+    return 2 * static_cast<size_t>(count) > voters.size();
+  };
+  return more_than_half(configuration.voters) &&
+         (!configuration.joint() || more_than_half(configuration.outgoing));
 }
 
 std::string_view CommandOf(const Entry& entry) {
@@ -100,11 +109,11 @@ void ClusterChecker::ClaimTerm(NodeId leader, Term term) {
 void ClusterChecker::OnLeader(NodeId leader, Term term, const Configuration& configuration,
                               const Disk& log, const Disk& disk) {
   ClaimTerm(leader, term);
-  const uint64_t won = MajorityValue(configuration, [&](NodeId voter) -> uint64_t {
+  const bool won = IsQuorum(configuration, [&](NodeId voter) {
     const auto vote = votes_.find({voter, term});
-    return vote != votes_.end() && vote->second == leader ? 1 : 0;
+    return vote != votes_.end() && vote->second == leader;
   });
-  findings_.Expect(won == 1, "election safety: {} leads term {} without the votes of a quorum",
+  findings_.Expect(won, "election safety: {} leads term {} without the votes of a quorum",
                    leader.value(), term.value());
   findings_.Expect(disk.hard_state == HardState{term, leader},
                    "election safety: {} leads term {} without a durable vote for itself",
@@ -135,11 +144,11 @@ void ClusterChecker::OnCommit(NodeId member, LogIndex commit, const Configuratio
   }
   if (commit <= committed()) return;
   const Term term = log.TermAt(commit);
-  const uint64_t held = MajorityValue(configuration, [&](NodeId voter) -> uint64_t {
+  const bool held = IsQuorum(configuration, [&](NodeId voter) {
     const Disk* disk = disk_of(voter);
-    return disk != nullptr && disk->TermAt(commit) == term ? 1 : 0;
+    return disk != nullptr && disk->TermAt(commit) == term;
   });
-  findings_.Expect(held == 1, "commit without quorum: {} commits {} of term {}, not on the disks",
+  findings_.Expect(held, "commit without quorum: {} commits {} of term {}, not on the disks",
                    member.value(), commit.value(), term.value());
   while (committed() < commit) {
     const Entry* entry = log.Find(committed().Next());

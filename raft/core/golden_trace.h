@@ -5,27 +5,49 @@
 // A line that starts with "> " is a command; the indented lines after it are what came of it.
 // Everything else is prose.
 //
-//   cluster N [learners M] [entries E]
-//                             N voters and M learners, all followers that know no leader; E entries
-//                             at most in a request
-//   elect N                   quietly makes N the leader and lets everything settle
-//   settle                    quietly delivers, writes and applies everything that is under way
-//   status                    where everybody stands
-//   propose N a b ...         the commands a, b, ... are proposed to N, in one drain
-//   read N [count]            as many reads come to N, in one drain
-//   write N                   the oldest write of N becomes durable, and what waited for it leaves
-//   apply N                   the oldest batch that N may apply is applied
-//   deliver A->B              the oldest message on the way from A to B arrives
-//   drop A->B                 it is lost instead
-//   timeout N                 N hears nothing until it campaigns, or gives up to lead
-//   run MS                    quietly lets everything run for so many milliseconds
-//   due N                     quietly lets everything run until N wants to be woken
-//   wake N                    N is woken when it asked for it, until it says something
-//   lost A B                  A is told that its connection to B is broken
-//   cut N / heal              N is cut off from everybody, what is under way is lost / all links
-//   work again crash N / restart N       N loses everything but its disk / comes back with that
-//   transfer N M              N is asked to hand leadership to M
-//   compact N INDEX           N's state machine is durable up to INDEX
+//   cluster N [LIMIT VALUE]...  N voters, all followers that know no leader. LIMITs: learners,
+//                               entries (in a request), window (requests in flight to a peer),
+//                               uncommitted (bytes), apply_bytes, tail (entries kept)
+//   quietly COMMAND             the command, without telling what comes of it
+//   elect N                     quietly makes N the leader and lets everything settle
+//   settle                      quietly delivers, writes and applies everything that is under way
+//   run MS                      quietly lets everything run for so many milliseconds
+//   pass MS                     so many milliseconds pass, and nobody is woken
+//   due N                       quietly lets everything run until N wants to be woken
+//   wake N                      N is woken when it asked for it, until it says something
+//   timeout N                   N hears nothing until it campaigns, or gives up to lead
+//   write N                     the oldest write of N becomes durable, what waited for it leaves
+//   apply N                     the oldest batch that N may apply is applied
+//   crash N / restart N         N loses everything but its disk / comes back with that
+//   compact N INDEX             N's state machine is durable up to INDEX
+//   join N M                    N starts with an empty log; what it knows of the members M told it
+//   fetch N                     the state that N is fetching has arrived
+//   damage N INDEX              while N is down: its disk loses its entries from INDEX on
+//
+//   deliver A->B [K]            the oldest message on the way from A to B arrives, or the K-th
+//   drop A->B [K]               it is lost instead
+//   repeat A->B [K]             it will arrive twice
+//   delay A->B [K]              it stays on its way until "late"
+//   late A->B                   the oldest that was delayed arrives
+//   lost A B                    A is told that its connection to B is broken
+//   cut N / split A B ...       N is / A, B ... are cut off from all the others; what is on its way
+//                               there is lost
+//   block A->B                  only this way is cut
+//   heal                        all links work again
+//
+//   propose N a b ...           the commands a, b, ... are proposed to N, in one drain
+//   change N (KIND M)...        a change of membership is proposed to N: add M as a voter, M as a
+//                               learner, remove M
+//   read N [COUNT]              as many reads come to N, in one drain
+//   transfer N [M]              N is asked to hand leadership to M, or to whom it likes
+//
+//   status                      where everybody stands
+//   peers N                     what N, which leads, knows of the others
+//   log N ...                   the log as it will be once all writes are done
+//   disk N ...                  what a crash would leave
+//   members N ...               the configuration that N goes by
+//   applied N ...               the commands in the state machine
+//   underway A->B               the messages on the way, oldest first
 #pragma once
 
 #include <string>

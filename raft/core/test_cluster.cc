@@ -70,6 +70,7 @@ void TestCluster::Take(NodeId member) {
 
 void TestCluster::CarryOut(NodeId member, Output output) {
   Node& node = nodes_.at(member);
+  if (output.role_change || !output.reads_failed.empty() || !output.apply.empty()) ++said_;
   Send(member, output.messages);
   if (output.append) {
     node.log.Write(*output.append);
@@ -254,7 +255,7 @@ void TestCluster::Send(NodeId from, const std::vector<Message>& messages) {
   for (const Message& message : messages) {
     CHECK(message.from == from);
     checker_.OnSent(message, disk(from));
-    ++sent_;
+    ++said_;
     if (on_sent) on_sent(message);
     if (!cut_.contains({from, message.to})) links_[{from, message.to}].push_back(message);
   }
@@ -284,6 +285,26 @@ bool TestCluster::Repeat(NodeId from, NodeId to, size_t position) {
   return true;
 }
 
+bool TestCluster::Delay(NodeId from, NodeId to, size_t position) {
+  std::deque<Message>& link = links_[{from, to}];
+  if (position >= link.size()) return false;
+  delayed_[{from, to}].push_back(link[position]);
+  return Drop(from, to, position);
+}
+
+bool TestCluster::DeliverLate(NodeId from, NodeId to) {
+  std::deque<Message>& late = delayed_[{from, to}];
+  if (late.empty()) return false;
+  links_[{from, to}].push_front(late.front());
+  late.pop_front();
+  return Deliver(from, to);
+}
+
+std::deque<Message> TestCluster::Link(NodeId from, NodeId to) const {
+  const auto link = links_.find({from, to});
+  return link == links_.end() ? std::deque<Message>() : link->second;
+}
+
 size_t TestCluster::Underway(NodeId from, NodeId to) const {
   const auto link = links_.find({from, to});
   return link == links_.end() ? 0 : link->second.size();
@@ -294,13 +315,18 @@ void TestCluster::Inject(const Message& message) {
   links_[{message.from, message.to}].push_back(message);
 }
 
+void TestCluster::Cut(NodeId from, NodeId to) {
+  CHECK(from != to);
+  cut_.insert({from, to});
+  links_[{from, to}].clear();
+  delayed_[{from, to}].clear();
+}
+
 void TestCluster::Isolate(NodeId member) {
   for (NodeId other : members_) {
     if (other == member) continue;
-    for (const auto& link : {std::pair(member, other), std::pair(other, member)}) {
-      cut_.insert(link);
-      links_[link].clear();
-    }
+    Cut(member, other);
+    Cut(other, member);
   }
 }
 
@@ -333,16 +359,16 @@ void TestCluster::WakeOnce(NodeId member) {
 
 void TestCluster::Wake(NodeId member) {
   // A wake-up may come earlier than there is something to do.
-  const uint64_t sent = sent_;
-  for (int wakes = 0; wakes < 5 && sent_ == sent; ++wakes) WakeOnce(member);
+  const uint64_t said = said_;
+  for (int wakes = 0; wakes < 5 && said_ == said; ++wakes) WakeOnce(member);
 }
 
 void TestCluster::TimeOut(NodeId member) {
   if (!core(member).leading()) {
     const Term term = core(member).term();
-    const uint64_t sent = sent_;
+    const uint64_t said = said_;
     // Who needs no other voter says nothing.
-    for (int wakes = 0; wakes < 5 && sent_ == sent && core(member).term() == term; ++wakes) {
+    for (int wakes = 0; wakes < 5 && said_ == said && core(member).term() == term; ++wakes) {
       WakeOnce(member);
     }
     return;

@@ -76,10 +76,18 @@ class TestCluster {
   // The message will arrive twice. Not for proposals: the transport is asked not to repeat those
   // (message.h).
   bool Repeat(NodeId from, NodeId to, size_t position = 0);
+  // The message stays on its way, whatever else arrives, until DeliverLate; only Isolate loses it.
+  bool Delay(NodeId from, NodeId to, size_t position = 0);
+  // The oldest of those that were delayed.
+  bool DeliverLate(NodeId from, NodeId to);
   size_t Underway(NodeId from, NodeId to) const;
+  // What is on its way, oldest first; nothing that is delayed.
+  std::deque<Message> Link(NodeId from, NodeId to) const;
   // Puts a message on its way that nobody sent.
   void Inject(const Message& message);
-  // Cuts every link between `member` and the others, both ways, and loses what is under way.
+  // Cuts the link, one way, and loses what is under way.
+  void Cut(NodeId from, NodeId to);
+  // Cuts every link between `member` and the others, both ways.
   void Isolate(NodeId member);
   // Cuts every link between `side` and the others. What is under way arrives.
   void Split(const std::set<NodeId>& side);
@@ -184,11 +192,12 @@ class TestCluster {
   std::vector<NodeId> members_;
   std::map<NodeId, Node> nodes_;
   std::map<std::pair<NodeId, NodeId>, std::deque<Message>> links_;
+  std::map<std::pair<NodeId, NodeId>, std::deque<Message>> delayed_;
   std::set<std::pair<NodeId, NodeId>> cut_;
   std::map<ProposalId, std::string> proposals_;
   ProposalId last_proposal_;
   ReadId last_read_;
-  uint64_t sent_ = 0;
+  uint64_t said_ = 0;  // messages, and what wake-ups end in without one
   Instant now_{Seconds(1)};
   Findings findings_;
   ClusterChecker checker_{&findings_};

@@ -11,12 +11,16 @@ std::string ToText(const std::vector<NodeId>& nodes) {
   return text;
 }
 
+}  // namespace
+
 std::string ToText(const Configuration& configuration) {
   std::string text = "voters " + ToText(configuration.voters);
   if (configuration.joint()) text += " and " + ToText(configuration.outgoing);
   if (!configuration.learners.empty()) text += ", learners " + ToText(configuration.learners);
   return text;
 }
+
+namespace {
 
 std::string ToText(const Entry& entry) {
   const std::string place = fmt::format("{}/{}", entry.index.value(), entry.term.value());
@@ -82,10 +86,23 @@ std::string Body(const ReadIndexResponse& body) {
                      body.ok ? fmt::format("index {}", body.index.value()) : "refused");
 }
 
+std::string ToText(const MemberChange& change) {
+  switch (change.kind) {
+    case MemberChangeKind::kAddVoter:
+      return fmt::format(" add {}", change.node.value());
+    case MemberChangeKind::kAddLearner:
+      return fmt::format(" learner {}", change.node.value());
+    case MemberChangeKind::kRemove:
+      return fmt::format(" remove {}", change.node.value());
+  }
+  return " unknown";
+}
+
 std::string Body(const ProposeRequest& body) {
   std::string text = "ProposeRequest";
   for (const Proposal& proposal : body.proposals) {
-    text += fmt::format(" '{}'", proposal.payload.view());
+    for (const MemberChange& change : proposal.changes) text += ToText(change);
+    if (proposal.changes.empty()) text += fmt::format(" '{}'", proposal.payload.view());
   }
   return text;
 }
@@ -103,10 +120,7 @@ std::string Body(const SnapshotOffer& body) {
 std::string ToText(const AppendTask& task) {
   std::string text = fmt::format("write {}:", task.write.value());
   if (task.hard_state) {
-    text += fmt::format(" term {}", task.hard_state->term.value());
-    if (task.hard_state->vote != kNoNode) {
-      text += fmt::format(", vote for {}", task.hard_state->vote.value());
-    }
+    text += " " + ToText(*task.hard_state);
     if (!task.entries.empty()) text += "; ";
   }
   if (!task.entries.empty()) text += (task.hard_state ? "" : " ") + ToText(task.entries);
@@ -188,10 +202,30 @@ std::vector<std::string> ToLines(NodeId member, const Output& output) {
 }
 
 std::string ToText(const CoreStatus& status) {
-  return fmt::format("{}, log {}..{}, durable {}, commit {}, applied {}",
+  return fmt::format("{}, log {}..{}, durable {}, commit {}, applied {}{}",
                      ToText(RoleChange{status.role, status.term, status.leader}),
                      status.first_index.value(), status.last_index.value(), status.durable.value(),
-                     status.commit.value(), status.applied.value());
+                     status.commit.value(), status.applied.value(),
+                     status.incomplete ? ", has lost entries" : "");
+}
+
+std::string ToText(const PeerStatus& peer) {
+  return fmt::format("knows of {}: match {}, next {}{}{}{}", peer.id.value(), peer.match.value(),
+                     peer.next.value(), peer.learner ? ", learner" : "",
+                     peer.needs_snapshot ? ", needs a snapshot" : "",
+                     peer.recently_active ? "" : ", silent");
+}
+
+std::string ToText(const HardState& hard_state) {
+  const std::string vote =
+      hard_state.vote == kNoNode ? "" : fmt::format(", vote for {}", hard_state.vote.value());
+  return fmt::format("term {}{}", hard_state.term.value(), vote);
+}
+
+std::string ToText(const Disk& disk) {
+  if (disk.start.index == LogIndex(0)) return ToText(disk.entries);
+  return fmt::format("after {}/{}: {}", disk.start.index.value(), disk.start.term.value(),
+                     ToText(disk.entries));
 }
 
 }  // namespace conclave::raft

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "raft/core/core.h"
+#include "raft/core/disk.h"
 
 namespace conclave::raft {
 
@@ -18,5 +19,17 @@ std::vector<std::string> ToLines(NodeId member, const Output& output);
 
 // As "follower of term 2 under 1, log 1..5, durable 5, commit 4".
 std::string ToText(const CoreStatus& status);
+
+// As "knows of 2: match 3, next 5".
+std::string ToText(const PeerStatus& peer);
+
+// As "voters 1 2 3, learners 4"; a joint one as "voters 3 4 and 1 2".
+std::string ToText(const Configuration& configuration);
+
+// As "term 2, vote for 1".
+std::string ToText(const HardState& hard_state);
+
+// The log's entries.
+std::string ToText(const Disk& disk);
 
 }  // namespace conclave::raft
