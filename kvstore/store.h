@@ -122,7 +122,8 @@ class Store : public History {
   // True for a member that was removed, whose id can never come back.
   virtual bool IsRemoved(uint64_t member) const = 0;
   // What applying a kMemberAdd, kMemberRemove, kMemberPromote or kMemberUpdate with this `request`
-  // would answer now. It holds until the next such command is applied.
+  // would answer now. It holds until the next such command is applied. Fatal if the request does
+  // not parse.
   virtual absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> Alarms() const = 0;
   virtual uint64_t SizeBytes() const = 0;

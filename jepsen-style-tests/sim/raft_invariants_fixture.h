@@ -55,6 +55,7 @@ class Puppet {
   void Write(std::optional<raft::HardState> hard_state, std::vector<raft::Entry> entries) {
     rules_.OnAppend(id_, {.write = ++last_write_,
                           .hard_state = hard_state,
+                          .reset = {},
                           .entries = entries,
                           .must_sync = true,
                           .after_durable = {}});

@@ -1,0 +1,115 @@
+// What becomes of each kind of entry: what the store is given, and who is answered.
+#include "server/stages/apply_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvstore/engine/memory_engine.h"
+#include "raft/base/manual_executor.h"
+#include "raft/core/configuration.h"
+
+namespace conclave::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+constexpr raft::NodeId kSelf{7};
+
+class ApplyStageTest : public ::testing::Test {
+ protected:
+  ApplyStageTest() { proposer_.OnRoleChange({raft::RoleName::kLeader, raft::Term(3), kSelf}); }
+
+  // The command as this member's proposer hands it to raft, and waits for.
+  Bytes Propose(kv::CommandKind kind, const std::string& request) {
+    proposer_.Propose(kind, request,
+                      [this](kv::ApplyResult result) { answers_.push_back(std::move(result)); });
+    return proposer_.TakeProposals(raft::Term(3), /*leading=*/true).at(0).payload;
+  }
+  static std::string AddMember(uint64_t id) {
+    etcdserverpb::Member member;
+    member.set_id(id);
+    member.add_peerurls("http://m" + std::to_string(id) + ":2380");
+    return member.SerializeAsString();
+  }
+  static std::string Put(const std::string& key) {
+    etcdserverpb::PutRequest put;
+    put.set_key(key);
+    return put.SerializeAsString();
+  }
+
+  raft::Entry Next(raft::EntryKind kind, Bytes payload) {
+    return {.term = raft::Term(3),
+            .index = raft::LogIndex(++last_),
+            .kind = kind,
+            .payload = std::move(payload)};
+  }
+  raft::Entry NextConfiguration(std::string_view context) {
+    configuration_.voters.push_back(raft::NodeId(100 + last_));
+    return Next(raft::EntryKind::kConfiguration,
+                Bytes::Copy(raft::EncodeConfigurationEntry(configuration_, context)));
+  }
+
+  ManualExecutor lane_;
+  kv::MemoryEngine engine_;
+  std::unique_ptr<kv::Store> store_ = *kv::Store::Open(&engine_, {}, {});
+  Proposer proposer_{{.member = kSelf}, &lane_, [] {}};
+  std::vector<raft::LogIndex> applied_;
+  ApplyStage stage_{{}, &lane_, store_.get(), &proposer_, [this](const raft::Entry& last, size_t) {
+                      applied_.push_back(last.index);
+                    }};
+  std::vector<kv::ApplyResult> answers_;
+  raft::Configuration configuration_;
+  uint64_t last_ = 0;
+};
+
+TEST_F(ApplyStageTest, EveryEntryMovesThePosition) {
+  stage_.Apply({Next(raft::EntryKind::kNoop, {})});
+  EXPECT_EQ(store_->position(), (kv::LogPosition{1, 3, ""}));
+  stage_.Apply({NextConfiguration({}),
+                Next(raft::EntryKind::kCommand, Propose(kv::CommandKind::kPut, Put("a")))});
+  EXPECT_EQ(store_->position(), (kv::LogPosition{3, 3, raft::EncodeConfiguration(configuration_)}));
+  EXPECT_THAT(applied_, ElementsAre(raft::LogIndex(1), raft::LogIndex(3)));
+  EXPECT_THAT(answers_, SizeIs(1));
+}
+
+TEST_F(ApplyStageTest, AChangeOfMembershipIsAnsweredLikeAnyCommand) {
+  const Bytes context = Propose(kv::CommandKind::kMemberAdd, AddMember(9));
+  stage_.Apply({NextConfiguration(context.view())});
+  ASSERT_THAT(answers_, SizeIs(1));
+  ASSERT_TRUE(answers_[0].status.ok());
+  EXPECT_EQ(std::get<etcdserverpb::MemberAddResponse>(answers_[0].response).member().id(), 9u);
+  EXPECT_THAT(store_->Members(), SizeIs(1));
+  EXPECT_EQ(proposer_.pending(), 0u);
+}
+
+TEST_F(ApplyStageTest, AChangeThatNobodyHereWaitsForIsAppliedToo) {
+  const Bytes context = kv::EncodeCommand({kv::CommandKind::kMemberAdd, 8, 1}, AddMember(9));
+  stage_.Apply({NextConfiguration(context.view())});
+  EXPECT_THAT(answers_, SizeIs(0));
+  EXPECT_THAT(store_->Members(), SizeIs(1));
+}
+
+TEST_F(ApplyStageTest, WhatTheEngineHoldsAlreadyIsSkipped) {
+  const raft::Entry first = NextConfiguration({});
+  const raft::Entry second = NextConfiguration({});
+  stage_.Apply({first, second});
+  stage_.Apply({first, second});
+  EXPECT_EQ(store_->applied_index(), 2u);
+}
+
+using ApplyStageDeathTest = ApplyStageTest;
+
+TEST_F(ApplyStageDeathTest, AnEntryThatIsNotWhatItSaysEndsTheProcess) {
+  EXPECT_DEATH(stage_.Apply({Next(raft::EntryKind::kConfiguration, Bytes::Copy("x"))}),
+               "log entry 1 is no configuration");
+  EXPECT_DEATH(stage_.Apply({NextConfiguration("x")}), "is no command");
+}
+
+}  // namespace
+}  // namespace conclave::server
