@@ -4,7 +4,7 @@
 #
 # A precompiled header hides a missing include, so the asan preset, which continuous integration builds, goes without. And
 # GCC forgets with it what libstdc++ silences for its own code: should -Warray-bounds or -Wstringop-overflow blame char_traits.h
-# for a `string + "literal"`, say it with append, absl::StrCat or fmt::format.
+# for a `string + "literal"`, say it with append or fmt::format.
 
 option(CONCLAVE_PRECOMPILED_HEADERS "Read the headers that nearly every file includes only once" ON)
 
