@@ -28,9 +28,8 @@ constexpr size_t kTextMax = 400;  // bytes of a message that an explanation show
 
 template <typename Message>
 std::string Text(const Message& message) {
-  std::string text = message.ShortDebugString();
-  if (text.size() > kTextMax) text = text.substr(0, kTextMax) + "...";
-  return fmt::format("{{{}}}", text);
+  const std::string text = message.ShortDebugString();
+  return fmt::format("{{{:.{}}{}}}", text, kTextMax, text.size() > kTextMax ? "..." : "");
 }
 
 std::string NameOf(const KvRequest& request) {

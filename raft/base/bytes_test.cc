@@ -28,7 +28,7 @@ TEST(BytesTest, ConcatIsOneAfterTheOther) {
 }
 
 TEST(BytesTest, ASliceKeepsTheBlockAlive) {
-  std::optional<Bytes> whole = Bytes::Copy(std::string(1000, 'x') + "tail");
+  std::optional<Bytes> whole = Bytes::Copy(std::string(1000, 'x').append("tail"));
   const Bytes tail = whole->Slice(1000, 4);
   const Bytes none = whole->Slice(1004, 0);
   whole.reset();

@@ -12,7 +12,7 @@ TEST(SniffProtocol, Http2NeedsTheWholePreface) {
     EXPECT_EQ(SniffProtocol(kHttp2Preface.substr(0, size)), Protocol::kUndecided) << size;
   }
   EXPECT_EQ(SniffProtocol(kHttp2Preface), Protocol::kHttp2);
-  EXPECT_EQ(SniffProtocol(std::string(kHttp2Preface) + "more"), Protocol::kHttp2);
+  EXPECT_EQ(SniffProtocol(std::string(kHttp2Preface).append("more")), Protocol::kHttp2);
 }
 
 TEST(SniffProtocol, Http1NeedsAMethodAndASpace) {
