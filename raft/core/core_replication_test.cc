@@ -1,4 +1,6 @@
-// Replication, commitment, durability, proposals and compaction, a test for each rule.
+// What this core adds to the thesis about replication: durability by write number, bounds, lost
+// messages, proposals, the start of the log. The thesis's own rules have their tests in
+// thesis_3_log_test.cc and its neighbours.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 namespace conclave::raft {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::Field;
 using testing::IsEmpty;
@@ -40,70 +41,6 @@ class ReplicationTest : public testing::Test {
   std::vector<Message> sent_;
 };
 
-TEST_F(ReplicationTest, EverybodyAppliesTheSameInTheSameOrder_3_5) {
-  cluster_.Propose(k1, "x");
-  cluster_.Propose(k1, "y");
-  cluster_.Settle();
-  for (NodeId member : cluster_.members()) {
-    EXPECT_THAT(cluster_.applied(member), ElementsAre("x", "y"));
-  }
-}
-
-TEST_F(ReplicationTest, TheDiskAndTheFollowersWorkAtTheSameTime_10_2_1) {
-  cluster_.Propose(k1, "x");
-  EXPECT_EQ(Sent<AppendRequest>(k2).size(), 1u);
-  EXPECT_EQ(cluster_.writes_under_way(k1), 1u);
-}
-
-TEST_F(ReplicationTest, TheLeaderCountsItselfOnlyWhenDurable_10_2_1) {
-  cluster_.Propose(k1, "x");
-  cluster_.Deliver(k1, k2);
-  cluster_.FinishWrite(k2);
-  cluster_.Deliver(k2, k1);
-  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(1)) << "only one disk has it";
-  cluster_.FinishWrite(k1);
-  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
-}
-
-TEST_F(ReplicationTest, FollowersAloneMayCommitAndTheLeaderAppliesLater_10_2_1) {
-  cluster_.Propose(k1, "x");
-  for (NodeId follower : {k2, k3}) {
-    cluster_.Deliver(k1, follower);
-    cluster_.FinishWrite(follower);
-    cluster_.Deliver(follower, k1);
-  }
-  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
-  EXPECT_FALSE(cluster_.Apply(k1)) << "it is not durable here";
-  cluster_.FinishWrite(k1);
-  EXPECT_TRUE(cluster_.Apply(k1));
-}
-
-TEST_F(ReplicationTest, WhatIsProposedInOneDrainGoesOutAsOneRequest) {
-  cluster_.ProposeAll(k1, {"a", "b", "c"});
-  const auto requests = Sent<AppendRequest>(k2);
-  ASSERT_EQ(requests.size(), 1u);
-  EXPECT_EQ(requests[0].entries.size(), 3u);
-}
-
-TEST_F(ReplicationTest, RequestsDoNotWaitForAnswers_10_2_1) {
-  cluster_.Propose(k1, "a");
-  cluster_.Propose(k1, "b");
-  const auto requests = Sent<AppendRequest>(k2);
-  ASSERT_EQ(requests.size(), 2u);
-  EXPECT_EQ(requests[1].prev_index, LogIndex(2));
-}
-
-TEST_F(ReplicationTest, AFollowerAnswersAfterItsDisk_3_8) {
-  cluster_.Propose(k1, "a");
-  sent_.clear();
-  cluster_.Deliver(k1, k2);
-  EXPECT_THAT(Sent<AppendResponse>(k1), IsEmpty());
-  cluster_.FinishWrite(k2);
-  EXPECT_THAT(Sent<AppendResponse>(k1),
-              ElementsAre(AllOf(Field(&AppendResponse::accepted, true),
-                                Field(&AppendResponse::index, LogIndex(2)))));
-}
-
 TEST_F(ReplicationTest, ARepeatedRequestIsAnsweredBehindTheWriteItWaitsFor) {
   cluster_.Propose(k1, "a");
   cluster_.Repeat(k1, k2);
@@ -115,40 +52,6 @@ TEST_F(ReplicationTest, ARepeatedRequestIsAnsweredBehindTheWriteItWaitsFor) {
   EXPECT_EQ(Sent<AppendResponse>(k1).size(), 1u);
   cluster_.FinishWrite(k2);
   EXPECT_EQ(Sent<AppendResponse>(k1).size(), 1u);
-}
-
-TEST_F(ReplicationTest, AnAcceptedIndexNeverGoesBeyondTheRequest_3_5) {
-  cluster_.Propose(k1, "a");
-  cluster_.Propose(k1, "b");
-  cluster_.Settle();
-  sent_.clear();
-  // An old request comes late: the follower has more, but it says only what the request shows to
-  // match.
-  cluster_.Inject({k1, k2, Term(1),
-                   AppendRequest{.prev_index = LogIndex(1),
-                                 .prev_term = Term(1),
-                                 .commit = {},
-                                 .everywhere = {},
-                                 .entries = {}}});
-  cluster_.Deliver(k1, k2);
-  EXPECT_THAT(Sent<AppendResponse>(k1), ElementsAre(Field(&AppendResponse::index, LogIndex(1))));
-  EXPECT_EQ(cluster_.status(k2).last_index, LogIndex(3)) << "and it loses nothing";
-}
-
-TEST_F(ReplicationTest, CommitIsBoundedByWhatIsKnownToMatch_3_5) {
-  cluster_.Isolate(k1);
-  cluster_.Propose(k1, "gone");
-  cluster_.Settle();
-  cluster_.Elect(k2);
-  // The new leader has committed 2/2. Member 1 hears so before its own 2/1 is replaced.
-  cluster_.Inject({k2, k1, Term(2),
-                   AppendRequest{.prev_index = LogIndex(1),
-                                 .prev_term = Term(1),
-                                 .commit = LogIndex(2),
-                                 .everywhere = {},
-                                 .entries = {}}});
-  cluster_.Deliver(k2, k1);
-  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(1));
 }
 
 TEST_F(ReplicationTest, LostRequestsAreFoundByHeartbeats) {
@@ -166,16 +69,6 @@ TEST_F(ReplicationTest, ALostConnectionGoesBackToWhatIsCertain) {
   EXPECT_EQ(cluster_.status(k1).peers[0].next, LogIndex(2));
   cluster_.RunFor(Milliseconds(250));
   EXPECT_THAT(cluster_.applied(k2), ElementsAre("a"));
-}
-
-TEST_F(ReplicationTest, HeartbeatsCarryOnlyCommitsThatMatch_3_5) {
-  cluster_.Isolate(k3);
-  cluster_.Propose(k1, "a");
-  cluster_.Settle();
-  sent_.clear();
-  cluster_.Wake(k1);
-  EXPECT_THAT(Sent<Heartbeat>(k3), ElementsAre(Field(&Heartbeat::commit, LogIndex(1))));
-  EXPECT_EQ(cluster_.status(k1).commit, LogIndex(2));
 }
 
 TEST_F(ReplicationTest, AFollowerThatLostItsLogDoesNotGoOn) {
@@ -246,12 +139,6 @@ TEST(DurabilityTest, WhatIsNotYetHandedOutBoundsItToo) {
 
 // ---- Proposals. ----
 
-TEST_F(ReplicationTest, AFollowerPassesProposalsOn) {
-  cluster_.Propose(k2, "x");
-  cluster_.Settle();
-  EXPECT_THAT(cluster_.applied(k2), ElementsAre("x"));
-}
-
 TEST_F(ReplicationTest, OnlyTheLeaderOfTheProposalsTermTakesIt) {
   cluster_.Elect(k2);
   sent_.clear();
@@ -266,15 +153,6 @@ TEST_F(ReplicationTest, OnlyTheLeaderOfTheProposalsTermTakesIt) {
                           Field(&ProposeResponse::rejected, ElementsAre(ProposalId(7)))));
   cluster_.Drop(k2, k3);
   cluster_.Drop(k1, k3);
-}
-
-TEST_F(ReplicationTest, WithoutALeaderProposalsFailAtOnce) {
-  cluster_.Crash(k1);
-  cluster_.Step(k2, PeerUnreachable{k1});
-  cluster_.TimeOut(k2);
-  cluster_.Propose(k2, "x");
-  EXPECT_THAT(cluster_.proposals_failed,
-              ElementsAre(Field(&ProposalFailed::reason, RejectReason::kNoLeader)));
 }
 
 TestCluster::Options Bounded() {
@@ -319,18 +197,6 @@ TEST_F(BoundedTest, EntriesToApplyComeInBoundedPieces) {
 
 // ---- Compaction of the log. ----
 
-TEST_F(ReplicationTest, TheLogGoesOnlyAsFarAsEveryMemberHasIt) {
-  cluster_.Isolate(k3);
-  cluster_.ProposeAll(k1, {"a", "b"});
-  cluster_.Settle();
-  cluster_.Compact(k1, LogIndex(3));
-  EXPECT_EQ(cluster_.status(k1).first_index, LogIndex(2)) << "member 3 has only 1";
-  cluster_.Heal();
-  cluster_.RunFor(Milliseconds(500));
-  cluster_.Compact(k1, LogIndex(3));
-  EXPECT_EQ(cluster_.status(k1).first_index, LogIndex(4));
-}
-
 TEST_F(ReplicationTest, FollowersLetGoWhatTheLeaderSaysEverybodyHas) {
   cluster_.ProposeAll(k1, {"a", "b"});
   cluster_.Settle();
@@ -368,39 +234,6 @@ TEST(RecoveryTest, WhatTheStateMachineHoldsIsCommittedAndNotAppliedAgain) {
   EXPECT_EQ(status.commit, LogIndex(4));
   EXPECT_EQ(status.applied, LogIndex(4));
   EXPECT_EQ(status.durable, LogIndex(5));
-}
-
-TEST(RecoveryTest, TheNewestConfigurationOfTheLogIsInForce_4_1) {
-  const Configuration changed{.voters = {k1, k2}, .outgoing = {}, .learners = {k3}};
-  RecoveredState recovered = ThreeVoters();
-  recovered.hard_state.term = Term(1);
-  recovered.entries = Request(0, 0, 1, 2).entries;
-  recovered.entries[1].kind = EntryKind::kConfiguration;
-  recovered.entries[1].payload = Bytes::Copy(EncodeConfiguration(changed));
-  const Core core({.id = k1}, recovered, 1, Instant{});
-  EXPECT_EQ(core.configuration(), changed);
-}
-
-// ---- Configurations. ----
-
-TEST_F(ReplicationTest, AConfigurationIsInForceOnAppendAndGoesWithItsEntry_4_1) {
-  cluster_.Isolate(k3);
-  const Configuration changed{.voters = {k1, k2}, .outgoing = {}, .learners = {k3}};
-  const Entry entry{Term(1), LogIndex(2), EntryKind::kConfiguration,
-                    Bytes::Copy(EncodeConfiguration(changed))};
-  AppendRequest request{.prev_index = LogIndex(1),
-                        .prev_term = Term(1),
-                        .commit = {},
-                        .everywhere = {},
-                        .entries = {entry}};
-  cluster_.Inject({k1, k3, Term(1), request});
-  cluster_.Deliver(k1, k3);
-  EXPECT_EQ(cluster_.core(k3).configuration(), changed);
-  request.entries = {{Term(2), LogIndex(2), EntryKind::kNoop, {}}};
-  cluster_.Elect(k2);
-  cluster_.Inject({k2, k3, Term(2), request});
-  cluster_.Deliver(k2, k3);
-  EXPECT_EQ(cluster_.core(k3).configuration(), cluster_.core(k1).configuration());
 }
 
 }  // namespace
