@@ -11,8 +11,8 @@
 #include "jepsen-style-tests/sim/sim_disk.h"
 #include "raft/base/coding.h"
 #include "raft/wal/record.h"
-#include "raft/wal/recovery.h"
 #include "raft/wal/segment.h"
+#include "raft/wal/segment_scan.h"
 
 namespace conclave::sim {
 namespace {

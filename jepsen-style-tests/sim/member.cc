@@ -158,6 +158,9 @@ absl::Status Member::StartProcess() {
   Process& process = *process_;
   auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
   if (!opened.ok()) return opened.status();
+  if (opened->contents.lost_through > raft::LogIndex(0)) {
+    return absl::DataLossError(ToAbsl(opened->contents.damage));
+  }
   process.engine_home = NewEngineHome();
   auto engine = process.engine_home->Open();
   if (!engine.ok()) return engine.status();

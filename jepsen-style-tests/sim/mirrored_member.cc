@@ -32,6 +32,7 @@ void Perform(const LogStart& release, Disk& disk) { disk.Release(release); }
 
 // The first index that the write replaces; past every log if it replaces none.
 LogIndex FirstReplaced(const AppendTask& task) {
+  if (task.reset) return LogIndex(1);
   return task.entries.empty() ? LogIndex(UINT64_MAX) : task.entries.front().index;
 }
 LogIndex FirstReplaced(const LogStart&) { return LogIndex(UINT64_MAX); }
@@ -57,7 +58,11 @@ void MirroredMember::Begin(Disk disk) {
 }
 
 void MirroredMember::Append(const AppendTask& task) {
-  if (FirstReplaced(task) <= log_.last_index()) configurations_.TruncateFrom(FirstReplaced(task));
+  if (task.reset) {
+    configurations_ = raft::Configurations(task.reset->index, task.reset->configuration);
+  } else if (FirstReplaced(task) <= log_.last_index()) {
+    configurations_.TruncateFrom(FirstReplaced(task));
+  }
   for (const Entry& entry : task.entries) configurations_.OnAppend(entry);
   log_.Write(task);
   writes_.emplace_back(task);

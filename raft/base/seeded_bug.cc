@@ -131,6 +131,17 @@ constexpr Story kStories[] = {
      "watch rules: complete"},
     {kRevisionCutOnCatchUp, "a batch of catch-up ends in the middle of a revision",
      "watch rules: atomic per revision"},
+    // ---- The log on disk. ----
+    {kResetKeepsConflict, "entries that an installed snapshot replaced stay in the log",
+     "durability"},
+    {kDroppedBeforeReset, "the segments before a reset go before it is durable",
+     "durability: the log opens and holds what was written"},
+    {kDamageTakenForComplete, "a log whose entries were lost to damage is taken for all there was",
+     "durability"},
+    {kHardStateBeforeDamage, "term and vote are taken from before the damage", "durability"},
+    {kLossNotKept, "that entries were lost is forgotten with the next restart", "durability"},
+    {kDamagedRecordsSkipped, "the log goes on behind damaged records as if they had not been",
+     "durability"},
     // ---- Membership, snapshots, loss. ----
     {kSecondChangeEarly, "a second change of membership begins before the first is committed",
      "raft: leader completeness"},

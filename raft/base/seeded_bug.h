@@ -80,6 +80,13 @@
   BUG(kPrevKvMissingOnCatchUp, 58)    \
   BUG(kCompactedWatcherSkips, 59)     \
   BUG(kRevisionCutOnCatchUp, 60)      \
+  /* The log on disk. */              \
+  BUG(kResetKeepsConflict, 61)        \
+  BUG(kDroppedBeforeReset, 62)        \
+  BUG(kDamageTakenForComplete, 63)    \
+  BUG(kHardStateBeforeDamage, 64)     \
+  BUG(kLossNotKept, 65)               \
+  BUG(kDamagedRecordsSkipped, 66)     \
   /* Membership, snapshots, loss. */  \
   BUG(kSecondChangeEarly, 87)         \
   BUG(kChangeBeforeOwnTermCommit, 88) \

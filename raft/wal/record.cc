@@ -30,11 +30,57 @@ void EncodeConfigurationField(const Configuration& configuration, std::string& o
 
 absl::StatusOr<Configuration> DecodeConfigurationField(ByteReader& reader) {
   const std::string_view bytes = reader.Take(reader.Fixed32());
-  if (!reader.finished()) return absl::DataLossError("a configuration of the wrong length");
+  if (!reader.ok()) return absl::DataLossError("a configuration of the wrong length");
   return DecodeConfiguration(bytes);
 }
 
+void EncodeHardState(const HardState& hard_state, std::string& out) {
+  PutFixed64(out, hard_state.term.value());
+  PutFixed64(out, hard_state.vote.value());
+}
+
+HardState DecodeHardState(ByteReader& reader) {
+  HardState hard_state;
+  hard_state.term = Term(reader.Fixed64());
+  hard_state.vote = NodeId(reader.Fixed64());
+  return hard_state;
+}
+
+void EncodeLogStart(const LogStart& start, std::string& out) {
+  PutFixed64(out, start.index.value());
+  PutFixed64(out, start.term.value());
+  EncodeConfigurationField(start.configuration, out);
+}
+
+absl::StatusOr<LogStart> DecodeLogStart(ByteReader& reader) {
+  LogStart start;
+  start.index = LogIndex(reader.Fixed64());
+  start.term = Term(reader.Fixed64());
+  absl::StatusOr<Configuration> configuration = DecodeConfigurationField(reader);
+  if (!configuration.ok()) return configuration.status();
+  start.configuration = *std::move(configuration);
+  return start;
+}
+
 }  // namespace
+
+const char* ToString(RecordType type) {
+  switch (type) {
+    case RecordType::kSegmentHeader:
+      return "header";
+    case RecordType::kBatch:
+      return "batch";
+    case RecordType::kRelease:
+      return "release";
+    case RecordType::kReset:
+      return "reset";
+    case RecordType::kComplete:
+      return "complete";
+    case RecordType::kLossyBatch:
+      return "lossy batch";
+  }
+  return "unknown";
+}
 
 uint32_t SumOf(const SegmentId& id) {
   const uint32_t sum = ExtendCrc32c(0, AsBytes(id.cluster_id));
@@ -66,7 +112,7 @@ std::optional<RecordHeader> ReadRecordHeader(std::string_view segment, uint64_t 
   const uint32_t type = LoadFixed32(bytes.data() + 12);
   // First what is cheap: the search for a later record asks at every aligned offset.
   if (type < static_cast<uint32_t>(RecordType::kSegmentHeader) ||
-      type > static_cast<uint32_t>(RecordType::kRelease) ||
+      type > static_cast<uint32_t>(kLastRecordType) ||
       LoadFixed32(bytes.data()) != HeaderSum(id_sum, offset, bytes)) {
     return std::nullopt;
   }
@@ -94,12 +140,14 @@ void EncodeSegmentHeader(const SegmentHeader& header, std::string& out) {
   PutFixed64(out, header.id.member.value());
   PutFixed64(out, header.id.sequence);
   PutFixed64(out, header.previous_end);
-  PutFixed64(out, header.start.hard_state.term.value());
-  PutFixed64(out, header.start.hard_state.vote.value());
+  PutFixed64(out, header.file_bytes);
+  PutFixed32(out, header.after_damage ? 1 : 0);
+  EncodeHardState(header.start.hard_state, out);
   PutFixed64(out, header.start.last_index.value());
-  PutFixed64(out, header.start.snapshot_index.value());
-  PutFixed64(out, header.start.snapshot_term.value());
-  EncodeConfigurationField(header.start.configuration, out);
+  PutFixed64(out, header.start.last_term.value());
+  PutFixed64(out, header.start.lost_through.value());
+  EncodeLogStart(
+      {header.start.snapshot_index, header.start.snapshot_term, header.start.configuration}, out);
 }
 
 absl::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view payload) {
@@ -112,14 +160,19 @@ absl::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view payload) {
   // A later version keeps the fields up to here, so that it can be named.
   if (reader.ok() && header.version != kWalFormatVersion) return header;
   header.previous_end = reader.Fixed64();
-  header.start.hard_state.term = Term(reader.Fixed64());
-  header.start.hard_state.vote = NodeId(reader.Fixed64());
+  header.file_bytes = reader.Fixed64();
+  const uint32_t after_damage = reader.Fixed32();
+  header.after_damage = after_damage == 1;
+  header.start.hard_state = DecodeHardState(reader);
   header.start.last_index = LogIndex(reader.Fixed64());
-  header.start.snapshot_index = LogIndex(reader.Fixed64());
-  header.start.snapshot_term = Term(reader.Fixed64());
-  absl::StatusOr<Configuration> configuration = DecodeConfigurationField(reader);
-  if (!configuration.ok()) return configuration.status();
-  header.start.configuration = *std::move(configuration);
+  header.start.last_term = Term(reader.Fixed64());
+  header.start.lost_through = LogIndex(reader.Fixed64());
+  absl::StatusOr<LogStart> start = DecodeLogStart(reader);
+  if (!start.ok()) return start.status();
+  if (!reader.finished() || after_damage > 1) return absl::DataLossError("not a segment header");
+  header.start.snapshot_index = start->index;
+  header.start.snapshot_term = start->term;
+  header.start.configuration = std::move(start->configuration);
   return header;
 }
 
@@ -129,10 +182,10 @@ uint64_t BatchPayloadBytes(const std::vector<Entry>& entries) {
   return bytes;
 }
 
-void EncodeBatch(const HardState& hard_state, const std::vector<Entry>& entries, std::string& out) {
-  PutFixed64(out, hard_state.term.value());
-  PutFixed64(out, hard_state.vote.value());
-  PutFixed64(out, entries.empty() ? 0 : entries.front().index.value());
+void EncodeBatch(const HardState& hard_state, LogIndex next, const std::vector<Entry>& entries,
+                 std::string& out) {
+  EncodeHardState(hard_state, out);
+  PutFixed64(out, entries.empty() ? next.value() : entries.front().index.value());
   PutFixed32(out, static_cast<uint32_t>(entries.size()));
   for (const Entry& entry : entries) {
     PutFixed64(out, entry.term.value());
@@ -145,8 +198,7 @@ void EncodeBatch(const HardState& hard_state, const std::vector<Entry>& entries,
 absl::StatusOr<Batch> DecodeBatch(const Bytes& segment, uint64_t offset, uint64_t size) {
   ByteReader reader(segment.view().substr(offset, size));
   Batch batch;
-  batch.hard_state.term = Term(reader.Fixed64());
-  batch.hard_state.vote = NodeId(reader.Fixed64());
+  batch.hard_state = DecodeHardState(reader);
   LogIndex index(reader.Fixed64());
   const uint32_t count = reader.Fixed32();
   batch.entries.reserve(std::min<uint64_t>(count, reader.remaining() / kEntryHeaderBytes));
@@ -163,25 +215,74 @@ absl::StatusOr<Batch> DecodeBatch(const Bytes& segment, uint64_t offset, uint64_
     batch.entries.push_back({term, index, static_cast<EntryKind>(kind),
                              segment.Slice(offset + payload_at, payload_bytes)});
   }
-  if (!reader.finished()) return absl::DataLossError("a batch of the wrong length");
+  if (!reader.finished() || index == LogIndex(0)) {
+    return absl::DataLossError("a batch of the wrong length");
+  }
+  batch.last_index = index.Prev();
   return batch;
 }
 
-void EncodeRelease(const LogStart& start, std::string& out) {
-  PutFixed64(out, start.index.value());
-  PutFixed64(out, start.term.value());
-  EncodeConfigurationField(start.configuration, out);
+void EncodeLostThrough(LogIndex lost_through, std::string& out) {
+  PutFixed64(out, lost_through.value());
 }
 
-absl::StatusOr<LogStart> DecodeRelease(std::string_view payload) {
+absl::StatusOr<Batch> DecodeLossyBatch(const Bytes& segment, uint64_t offset, uint64_t size) {
+  if (size < kLostThroughBytes) return absl::DataLossError("a batch of the wrong length");
+  absl::StatusOr<Batch> batch =
+      DecodeBatch(segment, offset + kLostThroughBytes, size - kLostThroughBytes);
+  if (batch.ok()) batch->lost_through = LogIndex(LoadFixed64(segment.view().data() + offset));
+  return batch;
+}
+
+void EncodeRelease(const Release& release, std::string& out) {
+  EncodeHardState(release.hard_state, out);
+  PutFixed64(out, release.last_index.value());
+  PutFixed64(out, release.lost_through.value());
+  EncodeLogStart(release.start, out);
+}
+
+absl::StatusOr<Release> DecodeRelease(std::string_view payload) {
   ByteReader reader(payload);
-  LogStart start;
-  start.index = LogIndex(reader.Fixed64());
-  start.term = Term(reader.Fixed64());
-  absl::StatusOr<Configuration> configuration = DecodeConfigurationField(reader);
-  if (!configuration.ok()) return configuration.status();
-  start.configuration = *std::move(configuration);
-  return start;
+  Release release;
+  release.hard_state = DecodeHardState(reader);
+  release.last_index = LogIndex(reader.Fixed64());
+  release.lost_through = LogIndex(reader.Fixed64());
+  absl::StatusOr<LogStart> start = DecodeLogStart(reader);
+  if (!start.ok()) return start.status();
+  if (!reader.finished()) return absl::DataLossError("a release of the wrong length");
+  release.start = *std::move(start);
+  return release;
+}
+
+void EncodeReset(const LogStart& start, LogIndex lost_through, const HardState& hard_state,
+                 const std::vector<Entry>& entries, std::string& out) {
+  EncodeLogStart(start, out);
+  EncodeLostThrough(lost_through, out);
+  EncodeBatch(hard_state, start.index.Next(), entries, out);
+}
+
+absl::StatusOr<Reset> DecodeReset(const Bytes& segment, uint64_t offset, uint64_t size) {
+  ByteReader reader(segment.view().substr(offset, size));
+  absl::StatusOr<LogStart> start = DecodeLogStart(reader);
+  if (!start.ok()) return start.status();
+  absl::StatusOr<Batch> batch =
+      DecodeLossyBatch(segment, offset + reader.offset(), reader.remaining());
+  if (!batch.ok()) return batch.status();
+  return Reset{*std::move(start), *std::move(batch)};
+}
+
+void EncodeCompletion(const Completion& completion, std::string& out) {
+  EncodeHardState(completion.hard_state, out);
+  PutFixed64(out, completion.last_index.value());
+}
+
+absl::StatusOr<Completion> DecodeCompletion(std::string_view payload) {
+  ByteReader reader(payload);
+  Completion completion;
+  completion.hard_state = DecodeHardState(reader);
+  completion.last_index = LogIndex(reader.Fixed64());
+  if (!reader.finished()) return absl::DataLossError("a completion of the wrong length");
+  return completion;
 }
 
 }  // namespace conclave::raft

@@ -36,7 +36,12 @@ enum class RecordType : uint8_t {
   kSegmentHeader = 1,  // the first of a segment
   kBatch = 2,          // hard state and entries
   kRelease = 3,        // the log starts later from here on
+  kReset = 4,          // the log starts anew, with what a batch holds
+  kComplete = 5,       // lost entries were filled up
+  kLossyBatch = 6,     // a batch of a log that lacks entries
 };
+inline constexpr RecordType kLastRecordType = RecordType::kLossyBatch;
+const char* ToString(RecordType type);
 
 inline constexpr size_t kRecordHeaderBytes = 24;
 inline constexpr size_t kRecordAlignment = 8;
@@ -79,12 +84,15 @@ std::optional<std::string_view> ReadRecordPayload(std::string_view segment, uint
                                                   const RecordHeader& header);
 
 // ---- Payloads. Decoders of what a right sum has vouched for still check every length: DataLoss.
-// ----
+// Every record tells the hard state, where the log ends and what it lacks, so that the last one on
+// a disk does, whatever became of those before it. ----
 
 // What a log amounts to at one point, but for its entries.
 struct LogState {
   HardState hard_state;
   LogIndex last_index;
+  Term last_term;
+  LogIndex lost_through;  // WalContents::lost_through
   LogIndex snapshot_index;
   Term snapshot_term;
   Configuration configuration;  // as of snapshot_index
@@ -92,27 +100,62 @@ struct LogState {
   friend bool operator==(const LogState&, const LogState&) = default;
 };
 
-inline constexpr uint32_t kWalFormatVersion = 1;
+inline constexpr uint32_t kWalFormatVersion = 2;
 
 struct SegmentHeader {
   uint32_t version = kWalFormatVersion;
   SegmentId id;
   uint64_t previous_end = 0;  // where the records of the segment before end; 0 in the first
-  LogState start;             // as of the end of the segment before
+  uint64_t file_bytes = 0;    // the file had so many when the header was written: fewer is damage
+  // Damage was found before this segment was begun: the log goes on from `start`, whatever its
+  // records amounted to.
+  bool after_damage = false;
+  LogState start;  // as of the end of the segment before
 };
 void EncodeSegmentHeader(const SegmentHeader& header, std::string& out);
 absl::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view payload);
 
-uint64_t BatchPayloadBytes(const std::vector<Entry>& entries);
-void EncodeBatch(const HardState& hard_state, const std::vector<Entry>& entries, std::string& out);
 struct Batch {
   HardState hard_state;
+  LogIndex last_index;    // of the log with it
+  LogIndex lost_through;  // 0 but in a log that lacks entries
   std::vector<Entry> entries;
 };
+uint64_t BatchPayloadBytes(const std::vector<Entry>& entries);
+// `next` is the index after the log's last, for a batch without entries.
+void EncodeBatch(const HardState& hard_state, LogIndex next, const std::vector<Entry>& entries,
+                 std::string& out);
 // The payload is `size` bytes at `offset` of `segment`; the entries' payloads share it.
 absl::StatusOr<Batch> DecodeBatch(const Bytes& segment, uint64_t offset, uint64_t size);
 
-void EncodeRelease(const LogStart& start, std::string& out);
-absl::StatusOr<LogStart> DecodeRelease(std::string_view payload);
+// A kLossyBatch is a number, then a batch.
+inline constexpr size_t kLostThroughBytes = 8;
+void EncodeLostThrough(LogIndex lost_through, std::string& out);
+absl::StatusOr<Batch> DecodeLossyBatch(const Bytes& segment, uint64_t offset, uint64_t size);
+
+struct Release {
+  HardState hard_state;
+  LogIndex last_index;
+  LogIndex lost_through;
+  LogStart start;
+};
+void EncodeRelease(const Release& release, std::string& out);
+absl::StatusOr<Release> DecodeRelease(std::string_view payload);
+
+// Says all that a log amounts to.
+struct Reset {
+  LogStart start;
+  Batch batch;
+};
+void EncodeReset(const LogStart& start, LogIndex lost_through, const HardState& hard_state,
+                 const std::vector<Entry>& entries, std::string& out);
+absl::StatusOr<Reset> DecodeReset(const Bytes& segment, uint64_t offset, uint64_t size);
+
+struct Completion {
+  HardState hard_state;
+  LogIndex last_index;
+};
+void EncodeCompletion(const Completion& completion, std::string& out);
+absl::StatusOr<Completion> DecodeCompletion(std::string_view payload);
 
 }  // namespace conclave::raft

@@ -55,28 +55,56 @@ TEST(RecordTest, NothingIsReadBeyondTheSegment) {
 
 TEST(RecordTest, NoPartOfAPayloadIsAPayload) {
   const Configuration configuration{{NodeId(1)}, {}, {}};
-  std::string header, release, batch;
-  EncodeSegmentHeader({kWalFormatVersion, kId, 0, {{}, {}, {}, {}, configuration}}, header);
-  EncodeRelease({LogIndex(1), Term(1), configuration}, release);
+  std::string header, release, reset, complete, batch, lossy;
+  SegmentHeader of_segment;
+  of_segment.id = kId;
+  of_segment.start.configuration = configuration;
+  EncodeSegmentHeader(of_segment, header);
+  EncodeRelease({{}, LogIndex(1), LogIndex(0), {LogIndex(1), Term(1), configuration}}, release);
+  EncodeCompletion({}, complete);
   const std::vector<Entry> entries = {
       {Term(1), LogIndex(1), EntryKind::kCommand, Bytes::Copy("one")},
       {Term(1), LogIndex(2), EntryKind::kNoop, Bytes()}};
-  EncodeBatch({}, entries, batch);
+  EncodeReset({LogIndex(0), Term(0), configuration}, LogIndex(9), {}, entries, reset);
+  EncodeBatch({}, LogIndex(1), entries, batch);
   EXPECT_EQ(batch.size(), BatchPayloadBytes(entries));
+  EncodeLostThrough(LogIndex(9), lossy);
+  EXPECT_EQ(lossy.size(), kLostThroughBytes);
+  lossy += batch;
+  EXPECT_EQ(DecodeLossyBatch(Bytes::Copy(lossy), 0, lossy.size())->lost_through, LogIndex(9));
   ASSERT_TRUE(DecodeSegmentHeader(header).ok());
   ASSERT_TRUE(DecodeRelease(release).ok());
+  ASSERT_TRUE(DecodeCompletion(complete).ok());
+  ASSERT_EQ(DecodeReset(Bytes::Copy(reset), 0, reset.size())->batch.entries, entries);
   ASSERT_EQ(DecodeBatch(Bytes::Copy(batch), 0, batch.size())->entries, entries);
-  for (size_t size = 0; size < header.size(); ++size) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeSegmentHeader(header.substr(0, size)).status()));
+  const auto decoded = [](RecordType type, const std::string& bytes) -> absl::Status {
+    switch (type) {
+      case RecordType::kSegmentHeader:
+        return DecodeSegmentHeader(bytes).status();
+      case RecordType::kBatch:
+        return DecodeBatch(Bytes::Copy(bytes), 0, bytes.size()).status();
+      case RecordType::kLossyBatch:
+        return DecodeLossyBatch(Bytes::Copy(bytes), 0, bytes.size()).status();
+      case RecordType::kRelease:
+        return DecodeRelease(bytes).status();
+      case RecordType::kReset:
+        return DecodeReset(Bytes::Copy(bytes), 0, bytes.size()).status();
+      case RecordType::kComplete:
+        return DecodeCompletion(bytes).status();
+    }
+    return absl::OkStatus();
+  };
+  for (const auto& [type, payload] :
+       {std::pair(RecordType::kSegmentHeader, header), std::pair(RecordType::kBatch, batch),
+        std::pair(RecordType::kRelease, release), std::pair(RecordType::kReset, reset),
+        std::pair(RecordType::kComplete, complete)}) {
+    SCOPED_TRACE(static_cast<int>(type));
+    EXPECT_TRUE(decoded(type, payload).ok());
+    for (size_t size = 0; size < payload.size(); ++size) {
+      EXPECT_TRUE(absl::IsDataLoss(decoded(type, payload.substr(0, size)))) << size;
+    }
+    EXPECT_TRUE(absl::IsDataLoss(decoded(type, payload + "x")));
   }
-  for (size_t size = 0; size < release.size(); ++size) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeRelease(release.substr(0, size)).status()));
-  }
-  for (size_t size = 0; size < batch.size(); ++size) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeBatch(Bytes::Copy(batch), 0, size).status()));
-  }
-  EXPECT_TRUE(
-      absl::IsDataLoss(DecodeBatch(Bytes::Copy(batch + "x"), 0, batch.size() + 1).status()));
 }
 
 // The example of docs/wal-format.md: an entry "hi" of term 7 and index 300, appended at offset 160
@@ -84,7 +112,7 @@ TEST(RecordTest, NoPartOfAPayloadIsAPayload) {
 TEST(RecordTest, TheDocumentedExample) {
   std::string record;
   RecordWriter writer(record);
-  EncodeBatch({Term(7), NodeId(2)},
+  EncodeBatch({Term(7), NodeId(2)}, LogIndex(300),
               {{Term(7), LogIndex(300), EntryKind::kCommand, Bytes::Copy("hi")}}, record);
   writer.Finish(RecordType::kBatch, SumOf(kId), 160, 136);
   const std::string expected_header(

@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
-#include "raft/base/coding.h"
 #include "raft/base/probe.h"
-#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
+#include "raft/wal/log_scan.h"
 #include "raft/wal/replay.h"
 #include "raft/wal/segment.h"
 
@@ -18,27 +19,6 @@ namespace {
 
 constexpr size_t kFreeFilesMax = 2;
 
-uint64_t EndOfUse(std::string_view segment) {
-  const size_t last = segment.find_last_not_of('\0');
-  return last == std::string_view::npos ? 0 : last + 1;
-}
-
-// The segment header at the front, right by the identity that it names itself; nothing if there is
-// none. It may be that of an earlier life of the file, or somebody else's.
-std::optional<SegmentHeader> ReadSegmentHeader(std::string_view segment) {
-  if (segment.size() < kRecordHeaderBytes) return std::nullopt;
-  const uint64_t payload_bytes = LoadFixed32(segment.data() + 8);
-  const std::string_view payload = segment.substr(kRecordHeaderBytes, payload_bytes);
-  const absl::StatusOr<SegmentHeader> claimed = DecodeSegmentHeader(payload);
-  if (!claimed.ok()) return std::nullopt;
-  const std::optional<RecordHeader> header = ReadRecordHeader(segment, 0, SumOf(claimed->id));
-  if (!header.has_value() || header->type != RecordType::kSegmentHeader ||
-      !ReadRecordPayload(segment, 0, *header).has_value()) {
-    return std::nullopt;
-  }
-  return *claimed;
-}
-
 class LogReader {
  public:
   LogReader(FileSystem& fs, const WalOptions& options) : fs_(fs), options_(options) {}
@@ -46,150 +26,138 @@ class LogReader {
   absl::StatusOr<RecoveredLog> Run();
 
  private:
-  absl::Status ListFiles();
-  // Reads and plays one segment, if the file holds one.
-  absl::Status PlaySegment(uint64_t sequence);
-  // False if it holds none: it was made ready and never used for certain. The next segment's file
-  // takes its place.
-  absl::StatusOr<bool> CheckHeader(uint64_t sequence, const std::string& content,
-                                   const std::optional<SegmentHeader>& header);
-  absl::Status CheckPreviousEnd(const SegmentHeader& header) const;
-  absl::Status PlayRecords(uint64_t sequence, const std::string& content);
+  absl::Status Play(const FoundSegment& segment);
+  // Adds the greatest index of its entries to `last_index`.
   absl::Status PlayRecord(const Bytes& content, const SegmentScan::Record& record,
                           LogIndex& last_index);
-  absl::Status CheckTail() const;
+  absl::Status PlayBatch(absl::StatusOr<Batch> batch, LogIndex& last_index);
+  absl::Status PlayHeader(std::string_view payload);
+  void Lose(std::string what);
+  absl::Status Finish();
   absl::Status CutTail();
   absl::Status RemoveSpareFiles();
 
-  std::string PathOf(uint64_t sequence) const { return SegmentPath(options_.directory, sequence); }
-  absl::Status Damage(uint64_t sequence, uint64_t offset, std::string_view how) const {
-    SIM_REACHED("wal.damage_refused");
-    return absl::DataLossError(
-        fmt::format("{}: damaged at offset {}: {}", PathOf(sequence), offset, how));
-  }
-
   FileSystem& fs_;
   const WalOptions& options_;
-  std::vector<uint64_t> sequences_;
-  std::vector<uint64_t> spare_;  // free files too many, in names
+  LogFiles files_;
   Replay replay_;
-  SegmentHeader last_header_;  // of the segment played last
-  SegmentScan last_scan_;      // likewise
+  std::string damage_;                 // the first, since the log last went on after some
+  uint64_t other_damages_ = 0;         // likewise
+  uint64_t used_ = 0;                  // of the last segment in use
+  std::optional<uint64_t> torn_file_;  // a last one that holds only an unfinished write
   RecoveredLog log_;
 };
 
-absl::Status LogReader::ListFiles() {
-  absl::StatusOr<std::vector<std::string>> names = fs_.List(options_.directory);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (const std::optional<uint64_t> sequence = SequenceOfSegment(name); sequence.has_value()) {
-      if (!sequences_.empty() && *sequence != sequences_.back() + 1) {
-        return absl::DataLossError(
-            fmt::format("{}: missing, but {} is there", PathOf(sequences_.back() + 1), name));
-      }
-      sequences_.push_back(*sequence);
-    }
-    if (const std::optional<uint64_t> sequence = SequenceOfFree(name); sequence.has_value()) {
-      (log_.free_files.size() < kFreeFilesMax ? log_.free_files : spare_).push_back(*sequence);
-    }
+void LogReader::Lose(std::string what) {
+  replay_.Lose();
+  if (damage_.empty()) {
+    damage_ = std::move(what);
+  } else {
+    ++other_damages_;
   }
-  if (sequences_.empty()) return absl::NotFoundError(options_.directory + ": holds no log");
-  return absl::OkStatus();
 }
 
-absl::StatusOr<bool> LogReader::CheckHeader(uint64_t sequence, const std::string& content,
-                                            const std::optional<SegmentHeader>& header) {
-  const SegmentId id{options_.cluster_id, options_.member, sequence};
-  if (header.has_value() &&
-      (header->id.cluster_id != id.cluster_id || header->id.member != id.member)) {
-    return absl::FailedPreconditionError(fmt::format(
-        "{}: the log of member {:x} of cluster {:x}, not of member {:x} of cluster {:x}",
-        PathOf(sequence), header->id.member.value(), header->id.cluster_id, id.member.value(),
-        id.cluster_id));
+absl::Status LogReader::PlayHeader(std::string_view payload) {
+  const absl::StatusOr<SegmentHeader> header = DecodeSegmentHeader(payload);
+  if (!header.ok()) return header.status();
+  if (header->after_damage) {
+    SIM_REACHED("wal.went_on_after_damage");
+    damage_.clear();
+    other_damages_ = 0;
   }
-  if (header.has_value() && header->version != kWalFormatVersion) {
-    return absl::FailedPreconditionError(
-        fmt::format("{}: written in format version {}, known is {}", PathOf(sequence),
-                    header->version, kWalFormatVersion));
-  }
-  if (header.has_value() && header->id == id) return true;
-  // Only the last file may be without a header, and not if it is the only one: the first is written
-  // before it gets its name.
-  if (sequence != sequences_.back() || sequences_.size() == 1) {
-    return Damage(sequence, 0, "no header of this segment");
-  }
-  SIM_REACHED("wal.last_segment_unused");
-  const SegmentScan scan = ScanSegment(content, SumOf(id));
-  if (scan.damaged) {
-    return Damage(
-        sequence, 0,
-        fmt::format("no header, but the record at {} was written after it", scan.witness));
-  }
-  log_.contents.torn_tail = scan.leftovers;
-  return false;
+  return replay_.Add(*header);
 }
 
-// The segment played before must end where this one, written after it was durable, says that it
-// does.
-absl::Status LogReader::CheckPreviousEnd(const SegmentHeader& header) const {
-  if (log_.segments.empty() || last_scan_.end == header.previous_end) return absl::OkStatus();
-  return Damage(log_.segments.back().sequence, last_scan_.end,
-                fmt::format("its records should end at {}", header.previous_end));
+absl::Status LogReader::PlayBatch(absl::StatusOr<Batch> batch, LogIndex& last_index) {
+  if (!batch.ok()) return batch.status();
+  if (!batch->entries.empty()) last_index = std::max(last_index, batch->last_index);
+  return replay_.Add(*std::move(batch));
 }
 
 absl::Status LogReader::PlayRecord(const Bytes& content, const SegmentScan::Record& record,
                                    LogIndex& last_index) {
-  const uint64_t payload_at = record.offset + kRecordHeaderBytes;
+  const uint64_t at = record.offset + kRecordHeaderBytes;
+  const uint64_t size = record.header.payload_bytes;
+  const std::string_view payload = content.view().substr(at, size);
   switch (record.header.type) {
     case RecordType::kSegmentHeader:
-      return record.offset == 0 ? replay_.BeginSegment(last_header_.start)
+      return record.offset == 0 ? PlayHeader(payload)
                                 : absl::DataLossError("a second segment header");
-    case RecordType::kBatch: {
-      absl::StatusOr<Batch> batch = DecodeBatch(content, payload_at, record.header.payload_bytes);
-      if (!batch.ok()) return batch.status();
-      if (!batch->entries.empty()) last_index = std::max(last_index, batch->entries.back().index);
-      return replay_.Add(*std::move(batch));
-    }
+    case RecordType::kBatch:
+      return PlayBatch(DecodeBatch(content, at, size), last_index);
+    case RecordType::kLossyBatch:
+      return PlayBatch(DecodeLossyBatch(content, at, size), last_index);
     case RecordType::kRelease: {
-      absl::StatusOr<LogStart> release =
-          DecodeRelease(content.view().substr(payload_at, record.header.payload_bytes));
+      absl::StatusOr<Release> release = DecodeRelease(payload);
       return release.ok() ? replay_.Add(*std::move(release)) : release.status();
+    }
+    case RecordType::kReset: {
+      absl::StatusOr<Reset> reset = DecodeReset(content, at, size);
+      if (!reset.ok()) return reset.status();
+      last_index = std::max(last_index, reset->batch.last_index);
+      return replay_.Add(*std::move(reset));
+    }
+    case RecordType::kComplete: {
+      const absl::StatusOr<Completion> completion = DecodeCompletion(payload);
+      return completion.ok() ? replay_.Add(*completion) : completion.status();
     }
   }
   return absl::DataLossError("a record of an unknown type");
 }
 
-absl::Status LogReader::PlayRecords(uint64_t sequence, const std::string& content) {
-  const SegmentId id{options_.cluster_id, options_.member, sequence};
-  last_scan_ = ScanSegment(content, SumOf(id));
+absl::Status LogReader::Play(const FoundSegment& segment) {
+  const SegmentScan& scan = segment.scan;
+  if (segment.unused) {
+    SIM_REACHED("wal.last_segment_unused");
+    if (scan.leftovers) torn_file_ = segment.sequence;
+    return absl::OkStatus();
+  }
   // One allocation for all entries of the segment; what follows the records is not kept.
-  const Bytes kept = Bytes::Copy(std::string_view(content).substr(0, last_scan_.end));
+  const Bytes kept = Bytes::Copy(std::string_view(segment.content).substr(0, scan.end));
   LogIndex last_index;
-  for (const SegmentScan::Record& record : last_scan_.records) {
+  auto damage = scan.damages.begin();
+  for (const SegmentScan::Record& record : scan.records) {
+    if (damage != scan.damages.end() && damage->offset < record.offset) {
+      Lose(DescribeDamage(options_.directory, segment, *damage++));
+    }
     if (absl::Status status = PlayRecord(kept, record, last_index); !status.ok()) {
-      return Damage(sequence, record.offset, MessageOf(status));
+      return absl::DataLossError(fmt::format("{}: damaged at offset {}: {}",
+                                             SegmentPath(options_.directory, segment.sequence),
+                                             record.offset, MessageOf(status)));
     }
   }
-  log_.segments.push_back({sequence, last_index});
+  if (damage != scan.damages.end()) Lose(DescribeDamage(options_.directory, segment, *damage));
+  if (segment.next_missing) Lose(DescribeMissing(options_.directory, segment.sequence + 1));
+  log_.segments.push_back({segment.sequence, last_index});
+  log_.end = scan.end;
+  log_.contents.torn_tail = scan.leftovers;
+  used_ = scan.used;
   return absl::OkStatus();
 }
 
-absl::Status LogReader::PlaySegment(uint64_t sequence) {
-  absl::StatusOr<std::string> content = ReadFile(fs_, PathOf(sequence));
-  if (!content.ok()) return content.status();
-  const std::optional<SegmentHeader> header = ReadSegmentHeader(*content);
-  absl::StatusOr<bool> headed = CheckHeader(sequence, *content, header);
-  if (!headed.ok() || !*headed) return headed.status();
-  if (absl::Status status = CheckPreviousEnd(*header); !status.ok()) return status;
-  last_header_ = *header;
-  return PlayRecords(sequence, *content);
-}
-
-absl::Status LogReader::CheckTail() const {
-  if (!last_scan_.damaged || SEEDED_BUG(kDamageTakenForTornTail)) return absl::OkStatus();
-  return Damage(
-      log_.segments.back().sequence, last_scan_.end,
-      fmt::format("the record at {} was written after it was durable", last_scan_.witness));
+absl::Status LogReader::Finish() {
+  absl::StatusOr<Replay::Outcome> outcome = replay_.Finish();
+  const std::string others =
+      other_damages_ == 0 ? "" : fmt::format(" (and {} more)", other_damages_);
+  if (!outcome.ok()) {
+    SIM_REACHED("wal.damage_refused");
+    return absl::DataLossError(
+        fmt::format("{}{}: {}", damage_, others, MessageOf(outcome.status())));
+  }
+  const bool torn_tail = log_.contents.torn_tail || torn_file_.has_value();
+  log_.contents = std::move(outcome->contents);
+  log_.contents.torn_tail = torn_tail;
+  log_.state = std::move(outcome->state);
+  log_.after_damage = outcome->after_damage;
+  if (!damage_.empty() && !log_.after_damage) SIM_REACHED("wal.damage_took_nothing");
+  if (log_.after_damage) {
+    SIM_REACHED("wal.damage_took_entries");
+    if (damage_.empty()) damage_ = options_.directory + ": the oldest segments are missing";
+  } else if (damage_.empty() && log_.contents.lost_through > LogIndex(0)) {
+    damage_ = options_.directory + ": entries that were lost earlier are not filled up yet";
+  }
+  log_.contents.damage = damage_ + others;
+  return absl::OkStatus();
 }
 
 // Old bytes after the end go, durably, before anything new is written there: records of the
@@ -197,75 +165,47 @@ absl::Status LogReader::CheckTail() const {
 // the place before them. (In a recycled file most of them are records of its earlier life, which
 // could not count; they are not told apart.)
 absl::Status LogReader::CutTail() {
-  const std::string path = PathOf(log_.segments.back().sequence);
+  const std::string path = SegmentPath(options_.directory, log_.segments.back().sequence);
   absl::StatusOr<std::unique_ptr<File>> file = fs_.Open(path, OpenMode::kMustExist);
   if (!file.ok()) return file.status();
-  if (last_scan_.leftovers) {
-    SIM_REACHED("wal.torn_tail_cut");
-    log_.contents.torn_tail = true;
-  }
-  if (last_scan_.used > last_scan_.end) {
-    absl::Status status = ZeroAndSync(**file, last_scan_.end, last_scan_.used);
+  if (log_.contents.torn_tail) SIM_REACHED("wal.torn_tail_cut");
+  if (used_ > log_.end) {
+    absl::Status status = ZeroAndSync(**file, log_.end, used_);
     if (!status.ok()) return status;
   }
   if (absl::Status status = (*file)->Sync(); !status.ok()) return status;
   log_.file = *std::move(file);
-  log_.end = last_scan_.end;
-  return absl::OkStatus();
+  if (!torn_file_.has_value()) return absl::OkStatus();
+  // It would vouch for what is written before it now.
+  return fs_.Remove(SegmentPath(options_.directory, *torn_file_));
 }
 
 absl::Status LogReader::RemoveSpareFiles() {
-  for (const uint64_t sequence : spare_) {
-    const absl::Status status = fs_.Remove(FreePath(options_.directory, sequence));
+  std::vector<uint64_t>& free = files_.free;
+  for (; free.size() > kFreeFilesMax; free.pop_back()) {
+    const absl::Status status = fs_.Remove(FreePath(options_.directory, free.back()));
     if (!status.ok()) return status;
   }
+  log_.free_files = std::move(free);
   return fs_.SyncDirectory(options_.directory);
 }
 
 absl::StatusOr<RecoveredLog> LogReader::Run() {
-  if (absl::Status status = ListFiles(); !status.ok()) return status;
-  for (const uint64_t sequence : sequences_) {
-    if (absl::Status status = PlaySegment(sequence); !status.ok()) return status;
-  }
+  absl::StatusOr<LogFiles> files = ListLogFiles(fs_, options_.directory);
+  if (!files.ok()) return files.status();
+  files_ = *std::move(files);
+  absl::Status status =
+      ScanLog(fs_, options_.directory, options_.cluster_id, options_.member, files_.segments,
+              [this](const FoundSegment& segment) { return Play(segment); });
+  if (status.ok()) status = Finish();
+  if (!status.ok()) return status;
   if (log_.segments.size() > 1) SIM_REACHED("wal.recovered_across_segments");
-  if (absl::Status status = CheckTail(); !status.ok()) return status;
-  log_.state = replay_.state();
-  absl::StatusOr<WalContents> contents = replay_.Finish();
-  if (!contents.ok()) {
-    return absl::DataLossError(
-        fmt::format("{}: {}", options_.directory, MessageOf(contents.status())));
-  }
-  contents->torn_tail = log_.contents.torn_tail;
-  log_.contents = *std::move(contents);
-  if (absl::Status status = CutTail(); !status.ok()) return status;
-  if (absl::Status status = RemoveSpareFiles(); !status.ok()) return status;
+  if (status = CutTail(); !status.ok()) return status;
+  if (status = RemoveSpareFiles(); !status.ok()) return status;
   return std::move(log_);
 }
 
 }  // namespace
-
-SegmentScan ScanSegment(std::string_view segment, uint32_t id_sum) {
-  SegmentScan scan;
-  scan.used = EndOfUse(segment);
-  std::optional<RecordHeader> header;
-  while ((header = ReadRecordHeader(segment, scan.end, id_sum)).has_value() &&
-         ReadRecordPayload(segment, scan.end, *header).has_value()) {
-    scan.records.push_back({scan.end, *header});
-    scan.end += RecordBytes(header->payload_bytes);
-  }
-  // A whole header is witness enough, whatever became of its payload.
-  scan.leftovers = header.has_value();
-  for (uint64_t at = scan.end + kRecordAlignment; at < scan.used; at += kRecordAlignment) {
-    header = ReadRecordHeader(segment, at, id_sum);
-    if (!header.has_value()) continue;
-    scan.leftovers = true;
-    if (header->write_start <= scan.end) continue;
-    scan.damaged = true;
-    scan.witness = at;
-    break;
-  }
-  return scan;
-}
 
 absl::StatusOr<RecoveredLog> RecoverLog(FileSystem& fs, const WalOptions& options) {
   return LogReader(fs, options).Run();

@@ -1,14 +1,13 @@
-// Reading a log back: which records count, where the log ends, and whether what follows is an
-// unfinished last write (cut off and forgotten) or damage (reported, never repaired: a member that
-// lost entries it has acknowledged must not vote as if it had never held them). Called by Wal::Open
-// at start-up; blocks.
+// Reading a log back: what its records amount to, where it ends, and whether what follows is an
+// unfinished last write (cut off and forgotten) or damage. Damage is never passed over: if records
+// are missing and what was written last is whole, the log is said to lack entries, which a leader
+// can fill up (WalContents::lost_through); otherwise it is refused, for a member whose vote may be
+// lost must not vote again. Called by Wal::Open at start-up; blocks.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,24 +16,6 @@
 #include "raft/wal/wal.h"
 
 namespace conclave::raft {
-
-// What one segment's bytes say.
-struct SegmentScan {
-  struct Record {
-    uint64_t offset = 0;
-    RecordHeader header;
-  };
-  std::vector<Record> records;  // from the front, without a gap
-  uint64_t end = 0;             // where they end
-  // A record somewhere after `end` that was written when the bytes at `end` were durable already:
-  // they are damaged.
-  bool damaged = false;
-  uint64_t witness = 0;  // where that record is
-  bool leftovers =
-      false;          // something of this segment is after `end`: pieces of an unfinished write
-  uint64_t used = 0;  // after it all is zero
-};
-SegmentScan ScanSegment(std::string_view segment, uint32_t id_sum);
 
 // A segment on disk as the WAL keeps account of it.
 struct LiveSegment {
@@ -46,6 +27,7 @@ struct LiveSegment {
 struct RecoveredLog {
   WalContents contents;
   LogState state;                    // what they amount to
+  bool after_damage = false;         // the next segment must say so (Replay::Outcome)
   std::deque<LiveSegment> segments;  // the last one is appended to
   std::unique_ptr<File> file;        // of the last one
   uint64_t end = 0;                  // where to go on in it

@@ -6,71 +6,228 @@
 #include <iterator>
 #include <utility>
 
+#include "raft/base/check.h"
 #include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::raft {
+namespace {
 
-absl::Status Replay::BeginSegment(const LogState& start) {
-  if (!begun_) {
-    begun_ = true;
-    state_ = start;
-    first_index_ = start.last_index.Next();
-    return absl::OkStatus();
+constexpr LogIndex kNoIndex{UINT64_MAX};
+
+}  // namespace
+
+// ---- A whole log. ----
+
+bool Replay::WholeLog::Holds(LogIndex index, Term term) const {
+  if (index == start.index) return term == start.term;
+  return index > start.index && index <= start.index + entries.size() &&
+         entries[index - start.index - 1].term == term;
+}
+
+void Replay::WholeLog::KeepThrough(LogIndex index) {
+  CHECK(index >= start.index);
+  if (index - start.index < entries.size()) entries.resize(index - start.index);
+}
+
+void Replay::WholeLog::ForgetThrough(LogIndex index) {
+  const auto count = std::min<uint64_t>(index - start.index, entries.size());
+  entries.erase(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(count));
+}
+
+LogStart Replay::start() const {
+  return {state_.snapshot_index, state_.snapshot_term, state_.configuration};
+}
+
+Replay::WholeLog Replay::TakeWhole() {
+  const LogIndex first = std::exchange(first_index_, state_.last_index.Next());
+  WholeLog log{start(), std::exchange(entries_, {}), state_.hard_state};
+  // Entries that were released since are still among them.
+  const auto released =
+      std::min<uint64_t>(state_.snapshot_index.Next() - first, log.entries.size());
+  log.entries.erase(log.entries.begin(), log.entries.begin() + static_cast<ptrdiff_t>(released));
+  return log;
+}
+
+// ---- Records. ----
+
+bool Replay::Contradicts(LogIndex last_index, LogIndex lost_through) const {
+  return told_ && (last_index != state_.last_index || lost_through != state_.lost_through);
+}
+
+bool Replay::Contradicts(const LogState& start) const {
+  if (Contradicts(start.last_index, start.lost_through)) return true;
+  if (told_ && start.hard_state != state_.hard_state) return true;
+  if (!entries_.empty() && entries_.back().term != start.last_term) return true;
+  if (start.snapshot_index < state_.snapshot_index) return true;
+  return start_sure_ && (start.snapshot_index != state_.snapshot_index ||
+                         start.snapshot_term != state_.snapshot_term ||
+                         start.configuration != state_.configuration);
+}
+
+void Replay::BeginAt(const LogStart& start) {
+  state_.snapshot_index = start.index;
+  state_.snapshot_term = start.term;
+  state_.configuration = start.configuration;
+  start_sure_ = true;
+  start_known_ = true;
+}
+
+void Replay::EndAt(LogIndex last_index) {
+  entries_.clear();
+  first_index_ = last_index.Next();
+}
+
+void Replay::Note(const HardState& hard_state, LogIndex last_index, LogIndex lost_through) {
+  state_.hard_state = hard_state;
+  state_.last_index = last_index;
+  state_.lost_through = lost_through;
+  told_ = true;
+}
+
+absl::Status Replay::Add(const SegmentHeader& header) {
+  const LogState& start = header.start;
+  if (header.after_damage) {
+    if (whole()) before_ = TakeWhole();
+    EndAt(start.last_index);
+  } else if (Contradicts(start)) {
+    return absl::DataLossError("the segment does not go on where the one before it ends");
   }
-  if (state_ == start) return absl::OkStatus();
-  return absl::DataLossError("the segment does not go on where the one before it ends");
+  if (!told_) EndAt(start.last_index);
+  BeginAt({start.snapshot_index, start.snapshot_term, start.configuration});
+  Note(start.hard_state, start.last_index, start.lost_through);
+  if (!whole()) Rejoin(start.last_index, start.last_term);
+  return absl::OkStatus();
+}
+
+void Replay::Rejoin(LogIndex last_index, Term last_term) {
+  if (!before_.has_value() || !before_->Holds(last_index, last_term)) return;
+  SIM_REACHED("wal.rejoined_after_damage");
+  before_->KeepThrough(last_index);
+  first_index_ = before_->start.index.Next();
+  entries_ = std::move(before_->entries);
+  before_.reset();
 }
 
 absl::Status Replay::Add(Batch batch) {
-  state_.hard_state = batch.hard_state;
-  if (batch.entries.empty()) return absl::OkStatus();
-  const LogIndex first = batch.entries.front().index;
-  if (first <= state_.snapshot_index || first > state_.last_index.Next()) {
-    return absl::DataLossError(fmt::format("entry {} after entry {} of a log that starts after {}",
-                                           first.value(), state_.last_index.value(),
-                                           state_.snapshot_index.value()));
+  if (batch.entries.empty()) {
+    if (Contradicts(batch.last_index, batch.lost_through)) {
+      return absl::DataLossError(fmt::format("the log ends at {}, not at {}",
+                                             state_.last_index.value(), batch.last_index.value()));
+    }
+    if (!told_) EndAt(batch.last_index);
+  } else {
+    const LogIndex first = batch.entries.front().index;
+    if (first <= state_.snapshot_index || (told_ && first > state_.last_index.Next())) {
+      return absl::DataLossError(
+          fmt::format("entry {} after entry {} of a log that starts after {}", first.value(),
+                      state_.last_index.value(), state_.snapshot_index.value()));
+    }
+    if (Contradicts(state_.last_index, batch.lost_through)) {
+      return absl::DataLossError("the log lacks other entries");
+    }
+    AddEntries(std::move(batch.entries));
   }
-  state_.last_index = batch.entries.back().index;
-  if (first <= first_index_) {
+  Note(batch.hard_state, batch.last_index, batch.lost_through);
+  return absl::OkStatus();
+}
+
+void Replay::AddEntries(std::vector<Entry> entries) {
+  const LogIndex first = entries.front().index;
+  if (!told_ || first <= first_index_) {
     first_index_ = first;
-    entries_ = std::move(batch.entries);
-    return absl::OkStatus();
+    entries_ = std::move(entries);
+    return;
   }
   if (first - first_index_ < entries_.size()) SIM_REACHED("wal.replaced_entries_replayed");
   entries_.resize(first - first_index_);
-  std::move(batch.entries.begin(), batch.entries.end(), std::back_inserter(entries_));
+  std::move(entries.begin(), entries.end(), std::back_inserter(entries_));
+}
+
+absl::Status Replay::Add(Release release) {
+  const LogIndex index = release.start.index;
+  if (index <= state_.snapshot_index) return absl::DataLossError("the log's start moves back");
+  state_.last_index = std::max(state_.last_index, index);
+  if (Contradicts(release.last_index, release.lost_through)) {
+    return absl::DataLossError("a log of another length is released");
+  }
+  BeginAt(release.start);
+  if (!told_ || index == release.last_index) EndAt(release.last_index);
+  Note(release.hard_state, release.last_index, release.lost_through);
   return absl::OkStatus();
 }
 
-absl::Status Replay::Add(LogStart release) {
-  if (release.index <= state_.snapshot_index) {
-    return absl::DataLossError("the log's start moves back");
+absl::Status Replay::Add(Reset reset) {
+  const LogIndex index = reset.start.index;
+  if (index < state_.snapshot_index) {
+    return absl::DataLossError("the log is started anew before its start");
   }
-  state_.snapshot_index = release.index;
-  state_.snapshot_term = release.term;
-  state_.configuration = std::move(release.configuration);
-  if (release.index < state_.last_index) return absl::OkStatus();
-  state_.last_index = release.index;
-  first_index_ = release.index.Next();
-  entries_.clear();
+  BeginAt(reset.start);
+  EndAt(index);
+  Note(reset.batch.hard_state, index, reset.batch.lost_through);
+  return Add(std::move(reset.batch));
+}
+
+absl::Status Replay::Add(const Completion& completion) {
+  if (Contradicts(completion.last_index, state_.lost_through)) {
+    return absl::DataLossError("a log of another length is complete");
+  }
+  if (!told_) EndAt(completion.last_index);
+  Note(completion.hard_state, completion.last_index, LogIndex(0));
   return absl::OkStatus();
 }
 
-absl::StatusOr<WalContents> Replay::Finish() {
-  const LogIndex wanted = state_.snapshot_index.Next();
-  if (first_index_ > wanted) {
-    return absl::DataLossError(
-        fmt::format("entries {} to {} are missing", wanted.value(), first_index_.Prev().value()));
+void Replay::Lose() {
+  if (SEEDED_BUG(kDamagedRecordsSkipped)) return;
+  if (whole()) before_ = TakeWhole();
+  EndAt(kNoIndex.Prev());
+  told_ = false;
+  start_sure_ = false;
+}
+
+// ---- The end. ----
+
+absl::StatusOr<Replay::Outcome> Replay::Finish() {
+  if (!told_) return absl::DataLossError("what was written last is lost");
+  if (!start_known_) return absl::DataLossError("where the log starts is lost");
+  Outcome outcome;
+  outcome.after_damage = !whole();
+  outcome.state = state_;
+  WholeLog log = outcome.after_damage ? Rest() : TakeWhole();
+  if (outcome.after_damage) {
+    LogIndex& lost_through = outcome.state.lost_through;
+    lost_through = std::max(lost_through, state_.last_index);
+    if (SEEDED_BUG(kDamageTakenForComplete)) lost_through = LogIndex(0);
+    if (SEEDED_BUG(kHardStateBeforeDamage)) outcome.state.hard_state = log.hard_state;
   }
-  const uint64_t released = std::min<uint64_t>(wanted - first_index_, entries_.size());
-  entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(released));
-  WalContents contents;
-  contents.hard_state = state_.hard_state;
-  contents.snapshot_index = state_.snapshot_index;
-  contents.snapshot_term = state_.snapshot_term;
-  contents.configuration = state_.configuration;
-  contents.entries = std::move(entries_);
-  return contents;
+  outcome.state.last_index = log.start.index + log.entries.size();
+  outcome.state.last_term = log.entries.empty() ? log.start.term : log.entries.back().term;
+  outcome.contents = {.hard_state = outcome.state.hard_state,
+                      .snapshot_index = log.start.index,
+                      .snapshot_term = log.start.term,
+                      .configuration = std::move(log.start.configuration),
+                      .entries = std::move(log.entries),
+                      .torn_tail = false,
+                      .lost_through = outcome.state.lost_through,
+                      .damage = {}};
+  if (SEEDED_BUG(kLossNotKept) && !outcome.after_damage) {
+    outcome.contents.lost_through = LogIndex(0);
+  }
+  return outcome;
+}
+
+// The log before the damage, as far as it may still be the log: it starts where it is known to have
+// started last, if that is the same log, and it is shorter than the whole one was. So nobody can
+// take what is left of it for what was lost (RecoveredState::lost_through).
+Replay::WholeLog Replay::Rest() {
+  CHECK(state_.last_index > state_.snapshot_index);
+  WholeLog rest{start(), {}, before_.has_value() ? before_->hard_state : state_.hard_state};
+  if (before_.has_value() && before_->Holds(rest.start.index, rest.start.term)) {
+    before_->ForgetThrough(rest.start.index);
+    rest.entries = std::move(before_->entries);
+    rest.KeepThrough(state_.last_index.Prev());
+  }
+  return rest;
 }
 
 }  // namespace conclave::raft

@@ -1,11 +1,21 @@
 // The state of a log as its records are played one after the other. Used by recovery only.
-// Records whose sums are right may still contradict each other if segments are missing or mixed up:
-// every call says so (DataLoss) rather than going on.
+//
+// Records may be missing where the disk is damaged. What was whole before is kept then, and so is
+// what comes after; the two are never joined by guess, since the missing records may have replaced
+// any entry. Each record tells the hard state, the last index and what the log lacks, so that these
+// are known again with the next one. The entries are known again if nothing before it is needed any
+// more, or if a segment begins with the very entry that the log had ended with (the same index and
+// term are the same log up to there: thesis 3.5).
+//
+// Records whose sums are right may still contradict each other if segments are mixed up: every call
+// says so (DataLoss) rather than going on.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "raft/wal/record.h"
 #include "raft/wal/wal.h"
 
@@ -13,22 +23,60 @@ namespace conclave::raft {
 
 class Replay {
  public:
-  // The start of each segment, in order. The first says what came before it; the others must agree
-  // with what was played.
-  absl::Status BeginSegment(const LogState& start);
-  // Entries replace all from the first one's index on (thesis 3.5).
+  absl::Status Add(const SegmentHeader& header);
+  // Entries replace all from the first one's index on.
   absl::Status Add(Batch batch);
-  absl::Status Add(LogStart release);
+  absl::Status Add(Release release);
+  absl::Status Add(Reset reset);
+  absl::Status Add(const Completion& completion);
+  // One or more records are missing here.
+  void Lose();
 
-  const LogState& state() const { return state_; }
-  // What the log holds at the end. DataLoss if entries after the snapshot point were never played.
-  absl::StatusOr<WalContents> Finish();
+  struct Outcome {
+    WalContents contents;
+    LogState state;  // what they amount to
+    // It is not what the records amount to, for some are missing: the log must go on with a segment
+    // header that says so.
+    bool after_damage = false;
+  };
+  // DataLoss if the hard state or the log's start are not known at the end.
+  absl::StatusOr<Outcome> Finish();
 
  private:
-  bool begun_ = false;
+  // A log without a gap from its start on.
+  struct WholeLog {
+    LogStart start;
+    std::vector<Entry> entries;
+    HardState hard_state;
+
+    // An entry of that term is there, or was the one before its start.
+    bool Holds(LogIndex index, Term term) const;
+    void KeepThrough(LogIndex index);
+    void ForgetThrough(LogIndex index);
+  };
+
+  LogStart start() const;
+  // No entry after the log's start is missing.
+  bool whole() const { return start_known_ && first_index_ <= state_.snapshot_index.Next(); }
+  WholeLog TakeWhole();
+  // What a record tells does not go with what is known.
+  bool Contradicts(LogIndex last_index, LogIndex lost_through) const;
+  bool Contradicts(const LogState& start) const;
+  void BeginAt(const LogStart& start);
+  // The end of the log is known again, and no entry of it.
+  void EndAt(LogIndex last_index);
+  void Note(const HardState& hard_state, LogIndex last_index, LogIndex lost_through);
+  void AddEntries(std::vector<Entry> entries);
+  void Rejoin(LogIndex last_index, Term last_term);
+  WholeLog Rest();
+
   LogState state_;
-  LogIndex first_index_;  // of entries_; they end at state_.last_index
+  bool told_ = false;         // a record after the last missing one has told its end
+  bool start_sure_ = false;   // likewise its start
+  bool start_known_ = false;  // at all; it may have moved since
+  LogIndex first_index_;      // of entries_; they end at state_.last_index
   std::vector<Entry> entries_;
+  std::optional<WholeLog> before_;  // the damage
 };
 
 }  // namespace conclave::raft

@@ -44,12 +44,19 @@ absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::str
   return file;
 }
 
+// It gets its name when it is as long as it should be.
 absl::StatusOr<std::unique_ptr<File>> NewFile(FileSystem& fs, const std::string& path,
                                               uint64_t bytes) {
-  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kMustNotExist);
-  if (!file.ok()) return file.status();
-  if (absl::Status status = ZeroAndSync(**file, 0, bytes); !status.ok()) return status;
-  return file;
+  const std::string temporary = path + ".tmp";
+  {
+    absl::StatusOr<std::unique_ptr<File>> file = fs.Open(temporary, OpenMode::kCreateOrKeep);
+    if (!file.ok()) return file.status();
+    absl::Status status = (*file)->Truncate(0);
+    if (status.ok()) status = ZeroAndSync(**file, 0, bytes);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = fs.Rename(temporary, path); !status.ok()) return status;
+  return fs.Open(path, OpenMode::kMustExist);
 }
 
 }  // namespace

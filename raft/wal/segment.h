@@ -3,6 +3,7 @@
 //
 //   <16 hex digits>.wal   a segment, or one made ready to become the next
 //   <16 hex digits>.free  the file of a released segment, kept to become a later one
+//   <16 hex digits>.wal.tmp  a segment's file while it is being made
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,9 @@
 #include "raft/base/file_system.h"
 
 namespace conclave::raft {
+
+// No segment's file is shorter, so one that is has been damaged.
+inline constexpr uint64_t kSegmentBytesMin = 512;
 
 std::string SegmentPath(const std::string& directory, uint64_t sequence);
 std::string FreePath(const std::string& directory, uint64_t sequence);

@@ -30,75 +30,148 @@ SegmentedWal::SegmentedWal(FileSystem& fs, const WalOptions& options, Executor* 
       segments_(std::move(recovered.segments)),
       file_(std::move(recovered.file)),
       free_files_(std::move(recovered.free_files)) {
+  if (recovered.after_damage) BeginNextSegment(/*after_damage=*/true);
   PrepareNextSegment();
 }
 
 SegmentedWal::~SegmentedWal() { *alive_ = false; }
 
 void SegmentedWal::Append(const AppendTask& task, Durable durable) {
-  if (!task.hard_state.has_value() && task.entries.empty()) {
-    // Nothing to write: due as soon as all before it is durable.
-    SIM_REACHED("wal.nothing_to_write");
-    if (!queue_.empty()) {
-      queue_.back().durable.push_back(std::move(durable));
-    } else if (in_flight_.has_value()) {
-      in_flight_->durable.push_back(std::move(durable));
-    } else {
-      lane_->Post([alive = alive_, durable = std::move(durable)]() mutable {
-        if (*alive) durable();
-      });
-    }
-    return;
+  if (!task.hard_state.has_value() && task.entries.empty() && !task.reset.has_value() &&
+      !task.complete) {
+    return AppendNothing(std::move(durable));
   }
-  Write& write = WriteFor(RecordBytes(BatchPayloadBytes(task.entries)));
-  const Term last_term = state_.hard_state.term;
-  if (task.hard_state.has_value()) state_.hard_state = *task.hard_state;
-  HardState written = state_.hard_state;
-  if (SEEDED_BUG(kVoteWrittenApart) && written.term > last_term) written.vote = kNoNode;
-  RecordWriter writer(write.bytes);
-  EncodeBatch(written, task.entries, write.bytes);
-  FinishRecord(writer, RecordType::kBatch, write);
-  if (!task.entries.empty()) {
-    const LogIndex first = task.entries.front().index;
-    const LogIndex last = task.entries.back().index;
-    CHECK(first > state_.snapshot_index && first <= state_.last_index.Next());
-    CHECK(last - first == task.entries.size() - 1);
-    if (first <= state_.last_index) SIM_REACHED("wal.entries_replaced");
-    state_.last_index = last;
-    write.last_index = std::max(write.last_index, last);
-    write.entries += task.entries.size();
-  }
+  Write* write = task.reset.has_value() ? &WriteReset(task) : &WriteBatch(task);
+  // After the entries: they may be what makes it complete.
+  if (task.complete) write = &WriteCompletion();
   if (SEEDED_BUG(kAckedBySyncUnderWay) && in_flight_.has_value()) {
     in_flight_->durable.push_back(std::move(durable));
   } else if (SEEDED_BUG(kHardStateNotSynced) && task.entries.empty()) {
     lane_->Post(std::move(durable));
   } else {
-    write.durable.push_back(std::move(durable));
+    write->durable.push_back(std::move(durable));
   }
   IssueNext();
 }
 
+void SegmentedWal::AppendNothing(Durable durable) {
+  // Due as soon as all before it is durable.
+  SIM_REACHED("wal.nothing_to_write");
+  if (!queue_.empty()) {
+    queue_.back().durable.push_back(std::move(durable));
+  } else if (in_flight_.has_value()) {
+    in_flight_->durable.push_back(std::move(durable));
+  } else {
+    lane_->Post([alive = alive_, durable = std::move(durable)]() mutable {
+      if (*alive) durable();
+    });
+  }
+}
+
 void SegmentedWal::Release(LogIndex index, Term term, const Configuration& configuration) {
   if (index <= state_.snapshot_index) return;
+  const LogStart start{index, term, configuration};
+  const bool empties = index > state_.last_index;
   std::string payload;
-  EncodeRelease({index, term, configuration}, payload);
-  Write& write = WriteFor(RecordBytes(payload.size()));
-  RecordWriter writer(write.bytes);
-  write.bytes += payload;
-  FinishRecord(writer, RecordType::kRelease, write);
-  state_.snapshot_index = index;
-  state_.snapshot_term = term;
-  state_.configuration = configuration;
-  state_.last_index = std::max(state_.last_index, index);
+  EncodeRelease(
+      {state_.hard_state, empties ? index : state_.last_index, state_.lost_through, start},
+      payload);
+  Write& write = WritePayload(RecordType::kRelease, payload);
+  BeginLogAt(start);
+  if (empties) {
+    state_.last_index = index;
+    state_.last_term = term;
+  }
   // Only then: segments may go once the disk knows that they are not needed.
   write.durable.push_back(
       [this, index, sequence = write.sequence] { DropReleased(index, sequence); });
   IssueNext();
 }
 
+SegmentedWal::Write& SegmentedWal::WriteBatch(const AppendTask& task) {
+  const bool lossy = state_.lost_through > LogIndex(0);
+  Write& write =
+      WriteFor(RecordBytes(BatchPayloadBytes(task.entries) + (lossy ? kLostThroughBytes : 0)));
+  const Term last_term = state_.hard_state.term;
+  if (task.hard_state.has_value()) state_.hard_state = *task.hard_state;
+  HardState written = state_.hard_state;
+  if (SEEDED_BUG(kVoteWrittenApart) && written.term > last_term) written.vote = kNoNode;
+  RecordWriter writer(write.bytes);
+  if (lossy) EncodeLostThrough(state_.lost_through, write.bytes);
+  EncodeBatch(written, state_.last_index.Next(), task.entries, write.bytes);
+  FinishRecord(writer, lossy ? RecordType::kLossyBatch : RecordType::kBatch, write);
+  NoteEntries(task.entries, write);
+  return write;
+}
+
+// One record for all of it: a log without its entries would be whole with the old hard state.
+SegmentedWal::Write& SegmentedWal::WriteReset(const AppendTask& task) {
+  SIM_REACHED("wal.reset");
+  const LogStart& start = *task.reset;
+  // What is released is in the state machine for good, and no snapshot goes back behind it.
+  CHECK(start.index >= state_.snapshot_index);
+  if (SEEDED_BUG(kResetKeepsConflict)) {
+    Release(start.index, start.term, start.configuration);
+    return WriteBatch(task);
+  }
+  const HardState hard_state = task.hard_state.value_or(state_.hard_state);
+  std::string payload;
+  EncodeReset(start, state_.lost_through, hard_state, task.entries, payload);
+  // It may begin a segment, whose header tells the state before.
+  Write& write = WritePayload(RecordType::kReset, payload);
+  BeginLogAt(start);
+  state_.hard_state = hard_state;
+  state_.last_index = start.index;
+  state_.last_term = start.term;
+  NoteEntries(task.entries, write);
+  // No segment before this one is needed any more.
+  const auto drop = [this, sequence = write.sequence] {
+    while (segments_.size() > 1 && segments_.front().sequence < sequence) DropOldest();
+  };
+  if (SEEDED_BUG(kDroppedBeforeReset)) drop();
+  write.durable.push_back(drop);
+  return write;
+}
+
+void SegmentedWal::BeginLogAt(const LogStart& start) {
+  state_.snapshot_index = start.index;
+  state_.snapshot_term = start.term;
+  state_.configuration = start.configuration;
+}
+
+SegmentedWal::Write& SegmentedWal::WriteCompletion() {
+  SIM_REACHED("wal.complete");
+  std::string payload;
+  EncodeCompletion({state_.hard_state, state_.last_index}, payload);
+  Write& write = WritePayload(RecordType::kComplete, payload);
+  state_.lost_through = LogIndex(0);
+  return write;
+}
+
+SegmentedWal::Write& SegmentedWal::WritePayload(RecordType type, std::string_view payload) {
+  Write& write = WriteFor(RecordBytes(payload.size()));
+  RecordWriter writer(write.bytes);
+  write.bytes += payload;
+  FinishRecord(writer, type, write);
+  return write;
+}
+
+void SegmentedWal::NoteEntries(const std::vector<Entry>& entries, Write& write) {
+  if (entries.empty()) return;
+  const LogIndex first = entries.front().index;
+  const LogIndex last = entries.back().index;
+  CHECK(first > state_.snapshot_index && first <= state_.last_index.Next());
+  CHECK(last - first == entries.size() - 1);
+  if (first <= state_.last_index) SIM_REACHED("wal.entries_replaced");
+  state_.last_index = last;
+  state_.last_term = entries.back().term;
+  write.last_index = std::max(write.last_index, last);
+  write.entries += entries.size();
+}
+
 SegmentedWal::Write& SegmentedWal::WriteFor(uint64_t record_bytes) {
   if (tail_offset_ + record_bytes > options_.segment_bytes && tail_offset_ > tail_header_end_) {
-    BeginNextSegment();
+    BeginNextSegment(/*after_damage=*/false);
   }
   if (queue_.empty() || queue_.back().sequence != tail_sequence_ ||
       queue_.back().bytes.size() >= kWriteBytesMax) {
@@ -117,10 +190,12 @@ SegmentedWal::Write& SegmentedWal::WriteFor(uint64_t record_bytes) {
   return write;
 }
 
-void SegmentedWal::BeginNextSegment() {
+void SegmentedWal::BeginNextSegment(bool after_damage) {
   SegmentHeader header;
   header.id = {options_.cluster_id, options_.member, tail_sequence_ + 1};
   header.previous_end = tail_offset_;
+  header.file_bytes = options_.segment_bytes;
+  header.after_damage = after_damage;
   header.start = state_;
   ++tail_sequence_;
   tail_offset_ = 0;
@@ -228,23 +303,28 @@ void SegmentedWal::DropReleased(LogIndex released, uint64_t in_segment) {
   // Not that segment itself, even if the next one is in use: nothing in that one may be durable
   // yet.
   while (segments_.front().sequence < in_segment && segments_.front().last_index <= released) {
-    const uint64_t sequence = segments_.front().sequence;
-    segments_.pop_front();
-    const bool keep_file = free_files_.size() < kFreeFilesMax;
-    // Works run in order, so a later one may count on the file.
-    if (keep_file) free_files_.push_back(sequence);
-    if (!keep_file) SIM_REACHED("wal.segment_removed");
-    fs_.RunInBackground(
-        [fs = &fs_, directory = options_.directory, sequence, keep_file] {
-          return DropSegment(*fs, directory, sequence, keep_file);
-        },
-        lane_,
-        [](absl::Status status) {
-          if (!status.ok()) {
-            Fatal("a segment could not be released: " + std::string(MessageOf(status)));
-          }
-        });
+    DropOldest();
   }
+}
+
+void SegmentedWal::DropOldest() {
+  const uint64_t sequence = segments_.front().sequence;
+  segments_.pop_front();
+  CHECK(!segments_.empty());
+  const bool keep_file = free_files_.size() < kFreeFilesMax;
+  // Works run in order, so a later one may count on the file.
+  if (keep_file) free_files_.push_back(sequence);
+  if (!keep_file) SIM_REACHED("wal.segment_removed");
+  fs_.RunInBackground(
+      [fs = &fs_, directory = options_.directory, sequence, keep_file] {
+        return DropSegment(*fs, directory, sequence, keep_file);
+      },
+      lane_,
+      [](absl::Status status) {
+        if (!status.ok()) {
+          Fatal("a segment could not be released: " + std::string(MessageOf(status)));
+        }
+      });
 }
 
 WalStats SegmentedWal::Stats() const {

@@ -39,10 +39,22 @@ class SegmentedWal : public Wal {
     std::vector<Durable> durable;
   };
 
+  // Each adds a record and returns the write it is in.
+  Write& WriteBatch(const AppendTask& task);
+  Write& WriteReset(const AppendTask& task);
+  Write& WriteCompletion();
+  Write& WritePayload(RecordType type, std::string_view payload);
+  void BeginLogAt(const LogStart& start);
+  // The entries that a record brings to the log.
+  void NoteEntries(const std::vector<Entry>& entries, Write& write);
+  // A task without a record of its own.
+  void AppendNothing(Durable durable);
+
   // The write that takes the next record of so many bytes. Goes over to the next segment if this
   // one has no room.
   Write& WriteFor(uint64_t record_bytes);
-  void BeginNextSegment();
+  // `after_damage`: SegmentHeader::after_damage.
+  void BeginNextSegment(bool after_damage);
   void FinishRecord(RecordWriter& writer, RecordType type, Write& write);
 
   // Hands the oldest write to the disk unless one is under way or its segment is not ready.
@@ -53,6 +65,7 @@ class SegmentedWal : public Wal {
   void OnPrepared(absl::Status status, std::unique_ptr<File> file);
   // The release of all up to `released` is durable; its record is in segment `in_segment`.
   void DropReleased(LogIndex released, uint64_t in_segment);
+  void DropOldest();
 
   FileSystem& fs_;
   const WalOptions options_;

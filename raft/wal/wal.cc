@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/base/check.h"
 #include "raft/wal/record.h"
 #include "raft/wal/recovery.h"
 #include "raft/wal/segment.h"
@@ -18,11 +19,13 @@ bool Wal::Exists(FileSystem& fs, const WalOptions& options) {
 }
 
 absl::Status Wal::Create(FileSystem& fs, const WalOptions& options, const Configuration& initial) {
+  CHECK(options.segment_bytes >= kSegmentBytesMin);
   if (absl::Status status = fs.CreateDirectory(options.directory); !status.ok()) return status;
   if (Exists(fs, options)) return absl::AlreadyExistsError(options.directory + ": holds a log");
 
   SegmentHeader header;
   header.id = {options.cluster_id, options.member, 1};
+  header.file_bytes = options.segment_bytes;
   header.start.configuration = initial;
   std::string bytes;
   RecordWriter writer(bytes);
@@ -47,6 +50,7 @@ absl::Status Wal::Create(FileSystem& fs, const WalOptions& options, const Config
 }
 
 absl::StatusOr<Wal::Opened> Wal::Open(FileSystem& fs, const WalOptions& options, Executor* lane) {
+  CHECK(options.segment_bytes >= kSegmentBytesMin);
   absl::StatusOr<RecoveredLog> recovered = RecoverLog(fs, options);
   if (!recovered.ok()) return recovered.status();
   Opened opened;

@@ -32,6 +32,8 @@ struct WalContents {
   LogIndex snapshot_index;  // the log starts after it
   Term snapshot_term;
   Configuration configuration;  // as of snapshot_index
+  // After damage, what the log began with before it; some of these may have been replaced by what
+  // is lost, so who has applied entries compares their terms first.
   std::vector<Entry> entries;
   bool torn_tail = false;  // pieces of an unfinished last write were found and cut off
   // Damage in the middle took the entries after the last one here up to this one, though some of
@@ -63,9 +65,9 @@ class Wal {
     std::unique_ptr<Wal> wal;
     WalContents contents;
   };
-  // Reads everything back. DataLoss names file and offset if a record in the middle is damaged
-  // (never for a torn tail); FailedPrecondition if the log is another member's or another
-  // cluster's.
+  // Reads everything back. Damage in the middle takes entries (WalContents::lost_through); DataLoss
+  // names file and offset if it took what was written last as well, never for a torn tail;
+  // FailedPrecondition if the log is another member's or another cluster's.
   static absl::StatusOr<Opened> Open(FileSystem& fs, const WalOptions& options, Executor* lane);
 
   // Forgets what is not durable yet; no callback runs any more. The file system may still be at
@@ -73,7 +75,8 @@ class Wal {
   // gone.
   virtual ~Wal() = default;
 
-  // Queues the task's hard state and entries. `durable` runs on the lane once this write and all
+  // Queues the task's hard state, reset and entries, and that the log is complete again. Requires a
+  // reset at or after all that was released. `durable` runs on the lane once this write and all
   // before it are on stable storage; callbacks run in order, those of one sync together. The task's
   // messages are the caller's business.
   using Durable = absl::AnyInvocable<void()>;

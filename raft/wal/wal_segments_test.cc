@@ -24,7 +24,7 @@ class WalSegmentsTest : public ::testing::Test {
   }
   // One entry of half a segment.
   void WriteHalf(uint64_t index) {
-    Write(TaskOf(Entries(index, index, 1, std::string(kSegmentBytes / 2 - 200, 'x'))));
+    Write(TaskOf(Entries(index, index, 1, std::string(kSegmentBytes / 2 - 230, 'x'))));
   }
   void Release(uint64_t index) {
     model_.Release({LogIndex(index), Term(1), ThreeVoters()});
@@ -130,6 +130,34 @@ TEST_F(WalSegmentsTest, AReleaseBeyondTheLogEmptiesIt) {
   ExpectRecovered();
 }
 
+TEST_F(WalSegmentsTest, AResetLetsGoOfAllSegmentsBeforeIt) {
+  for (uint64_t i = 1; i <= 8; ++i) WriteHalf(i);
+  world_.fs.HoldSyncs(true);
+  Write(ResetTo(5, 3, Entries(6, 7, 3)));  // in the middle of the log, in another term
+  EXPECT_THAT(Files(), Contains("0000000000000001.wal")) << "until it is durable";
+  world_.fs.HoldSyncs(false);
+  world_.fs.ReleaseSync();
+  world_.lane->RunPosted();
+  // It is in the segment after the one that entry 8 has filled.
+  EXPECT_THAT(Files(), ElementsAre("0000000000000001.free", "0000000000000002.free",
+                                   "0000000000000005.wal", "0000000000000006.wal"));
+  world_.fs.CrashAndLose();
+  ExpectRecovered();
+  EXPECT_EQ(world_.contents.snapshot_term, Term(3));
+  for (uint64_t i = 8; i <= 12; ++i) WriteHalf(i);
+  Release(9);
+  ExpectRecovered();
+}
+
+TEST_F(WalSegmentsTest, AResetThatIsNotDurableIsNone) {
+  for (uint64_t i = 1; i <= 8; ++i) WriteHalf(i);
+  world_.fs.HoldSyncs(true);
+  world_.Append(ResetTo(20, 3));
+  world_.fs.CrashAndLose();
+  world_.fs.HoldSyncs(false);
+  ExpectRecovered();
+}
+
 TEST_F(WalSegmentsTest, StateOutlivesTheSegmentItWasWrittenIn) {
   Write(TaskOf(HardState{Term(5), NodeId(3)}));
   for (uint64_t i = 1; i <= 6; ++i) WriteHalf(i);
@@ -180,24 +208,35 @@ TEST_F(WalSegmentsTest, AFullDiskEndsTheProcessOnlyWhenRoomIsNeeded) {
       ::testing::ExitedWithCode(1), "could not be continued: no room");
 }
 
-TEST_F(WalSegmentsTest, AMissingSegmentIsDataLoss) {
+TEST_F(WalSegmentsTest, AMissingSegmentIsNamed) {
   for (uint64_t i = 1; i <= 6; ++i) WriteHalf(i);
   world_.wal.reset();
   ASSERT_TRUE(world_.fs.Remove(world_.path(2)).ok());
-  absl::Status status = world_.Open();
-  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
-  ASSERT_TRUE(world_.fs.Remove(world_.path(1)).ok());
-  status = world_.Open();
-  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  ASSERT_TRUE(world_.Open().ok());
+  EXPECT_EQ(world_.contents.damage, world_.path(2) + ": missing");
+  EXPECT_EQ(world_.contents.entries, Entries(1, 2, 1, std::string(kSegmentBytes / 2 - 230, 'x')));
+  EXPECT_EQ(world_.contents.lost_through, LogIndex(6));
 }
 
-TEST_F(WalSegmentsTest, TheFirstSegmentsCannotBeMissing) {
+TEST_F(WalSegmentsTest, TheFirstSegmentsMayBeMissing) {
   for (uint64_t i = 1; i <= 4; ++i) WriteHalf(i);
   world_.wal.reset();
   ASSERT_TRUE(world_.fs.Remove(world_.path(1)).ok());
+  ASSERT_TRUE(world_.Open().ok());
+  EXPECT_EQ(world_.contents.damage, world_.options.directory + ": the oldest segments are missing");
+  EXPECT_TRUE(world_.contents.entries.empty());
+  EXPECT_EQ(world_.contents.configuration, ThreeVoters());
+  EXPECT_EQ(world_.contents.lost_through, LogIndex(4));
+}
+
+TEST_F(WalSegmentsTest, AMissingSegmentThatWasWrittenLastIsDataLoss) {
+  for (uint64_t i = 1; i <= 4; ++i) WriteHalf(i);
+  world_.wal.reset();
+  ASSERT_TRUE(world_.fs.Exists(world_.path(3)));
+  ASSERT_TRUE(world_.fs.Remove(world_.path(2)).ok());
   const absl::Status status = world_.Open();
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
-  EXPECT_THAT(std::string(MessageOf(status)), ::testing::HasSubstr("entries 1 to 2 are missing"));
+  EXPECT_THAT(std::string(MessageOf(status)), ::testing::HasSubstr(world_.path(2) + ": missing"));
 }
 
 TEST_F(WalSegmentsTest, FreeFilesTooManyAreRemovedAtTheStart) {

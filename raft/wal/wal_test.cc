@@ -68,6 +68,33 @@ TEST(WalTest, EntriesReplaceEverythingFromTheirFirstIndexOn) {
   EXPECT_EQ(world.contents.entries.size(), 5u);
 }
 
+TEST(WalTest, AResetStartsTheLogAnew) {
+  WalWorld world;
+  world.Start();
+  Model model;
+  AppendTask with_vote = ResetTo(4, 3, Entries(5, 6, 3));
+  with_vote.hard_state = HardState{Term(3), NodeId(2)};
+  with_vote.reset->configuration.learners = {NodeId(7)};
+  for (const AppendTask& task :
+       {TaskOf(Entries(1, 9, 1)), with_vote, TaskOf(Entries(6, 8, 4)), ResetTo(8, 4)}) {
+    world.Write(task);
+    model.Append(task);
+    world.fs.CrashAndLose();
+    ASSERT_TRUE(world.Open().ok());
+    EXPECT_EQ(ModelOf(world.contents), model);
+  }
+  EXPECT_TRUE(world.contents.entries.empty());
+  EXPECT_EQ(world.contents.hard_state, (HardState{Term(3), NodeId(2)}));
+}
+
+TEST(WalTest, AResetNeverGoesBackBehindARelease) {
+  WalWorld world;
+  world.Start();
+  world.Write(TaskOf(Entries(1, 9, 1)));
+  world.Release(5, 1);
+  EXPECT_DEATH(world.Append(ResetTo(4, 2)), "CHECK.start.index");
+}
+
 TEST(WalTest, EntriesOfASegmentShareOneAllocation) {
   WalWorld world;
   world.Start();

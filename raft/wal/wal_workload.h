@@ -20,7 +20,7 @@ class WalWorkload {
 
   // Asks for something, or lets something that is held go on.
   void Step() {
-    switch (random_.Below(8)) {
+    switch (random_.Below(10)) {
       case 0:
         return AppendHardState();
       case 1:
@@ -31,6 +31,8 @@ class WalWorkload {
       case 3:
         world_.fs.ReleaseSync();
         return world_.lane->RunPosted();
+      case 4:
+        return random_.OneIn(3) ? Reset() : AppendEntries();
       default:
         return AppendEntries();
     }
@@ -77,6 +79,20 @@ class WalWorkload {
     const std::string payload(random_.Below(random_.OneIn(10) ? 1500 : 100), 'p');
     AppendTask task = TaskOf(Entries(first, first + random_.Below(4), term_, payload));
     if (random_.OneIn(3)) task.hard_state = HardState{Term(term_), kNoNode};
+    Append(task);
+  }
+
+  // A snapshot was installed: somewhere in the log, or beyond it.
+  void Reset() {
+    const Model& now = states_.back();
+    const uint64_t index =
+        random_.Between(now.snapshot_index.value(), now.last_index().value() + 5);
+    ++term_;
+    AppendTask task = ResetTo(index, term_, {});
+    if (random_.OneIn(2)) task.reset->configuration.learners = {NodeId(4 + random_.Below(3))};
+    if (random_.OneIn(2)) task.entries = Entries(index + 1, index + random_.Between(1, 3), term_);
+    if (random_.OneIn(2)) task.hard_state = HardState{Term(term_), NodeId(random_.Below(3))};
+    task.complete = random_.OneIn(4);
     Append(task);
   }
 

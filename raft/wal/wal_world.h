@@ -40,6 +40,13 @@ inline AppendTask TaskOf(HardState hard_state) {
   return task;
 }
 
+// The log starts anew after a snapshot at `index`, with `entries`.
+inline AppendTask ResetTo(uint64_t index, uint64_t term, std::vector<Entry> entries = {}) {
+  AppendTask task = TaskOf(std::move(entries));
+  task.reset = LogStart{LogIndex(index), Term(term), ThreeVoters()};
+  return task;
+}
+
 // What the log should read back as.
 struct Model {
   HardState hard_state;
@@ -47,10 +54,18 @@ struct Model {
   Term snapshot_term;
   Configuration configuration = ThreeVoters();
   std::vector<Entry> entries;
+  LogIndex lost_through;
 
   LogIndex last_index() const { return entries.empty() ? snapshot_index : entries.back().index; }
   void Append(const AppendTask& task) {
     if (task.hard_state.has_value()) hard_state = *task.hard_state;
+    if (task.reset.has_value()) {
+      snapshot_index = task.reset->index;
+      snapshot_term = task.reset->term;
+      configuration = task.reset->configuration;
+      entries.clear();
+    }
+    if (task.complete) lost_through = LogIndex(0);
     if (task.entries.empty()) return;
     while (!entries.empty() && entries.back().index >= task.entries.front().index) {
       entries.pop_back();
@@ -69,8 +84,12 @@ struct Model {
 };
 
 inline Model ModelOf(const WalContents& contents) {
-  return {contents.hard_state, contents.snapshot_index, contents.snapshot_term,
-          contents.configuration, contents.entries};
+  return {.hard_state = contents.hard_state,
+          .snapshot_index = contents.snapshot_index,
+          .snapshot_term = contents.snapshot_term,
+          .configuration = contents.configuration,
+          .entries = contents.entries,
+          .lost_through = contents.lost_through};
 }
 
 class WalWorld {

@@ -4,9 +4,12 @@
 
 #include <utility>
 
+#include "raft/base/text.h"
+
 namespace conclave::server {
 
 absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::Store& store) {
+  if (found.lost_through > raft::LogIndex(0)) return absl::DataLossError(ToAbsl(found.damage));
   const raft::LogIndex last = found.snapshot_index + found.entries.size();
   const raft::LogIndex applied(store.applied_index());
   if (applied < found.snapshot_index || applied > last) {
