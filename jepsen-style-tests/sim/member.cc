@@ -114,7 +114,8 @@ raft::WalOptions Member::WalOptionsOf() const {
   return {.directory = kWalDirectory,
           .cluster_id = options_.cluster_id,
           .member = options_.id,
-          .segment_bytes = options_.segment_bytes};
+          .segment_bytes = options_.segment_bytes,
+          .reserve_bytes = options_.segment_bytes};
 }
 
 server::Node& Member::node() { return *process_->node; }

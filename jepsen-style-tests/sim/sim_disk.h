@@ -66,8 +66,9 @@ class SimDisk : public MemoryFileSystem {
 
   // The next sync of a file fails, and what was to be synced stays unsynced.
   void FailNextSync() { fail_next_sync_ = true; }
-  // While full, creating or growing a file is ResourceExhausted.
-  void SetFull(bool full) { full_ = full; }
+  // While full, creating a file or writing beyond its end is ResourceExhausted, but for the room of
+  // files that are removed meanwhile.
+  void SetFull(bool full);
   bool full() const { return full_; }
   // While hung, no WriteAndSync and no RunInBackground completes.
   void Hang();
@@ -82,6 +83,8 @@ class SimDisk : public MemoryFileSystem {
   bool Rot(const std::string& log_directory, Random& random);
   // The last write of the log's last segment went to an earlier place of the file instead.
   bool Misdirect(const std::string& log_directory, Random& random);
+
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;
 
   // A hash of every mutating operation so far, in order, with its bytes, and of all that befell the
   // disk.
@@ -101,6 +104,7 @@ class SimDisk : public MemoryFileSystem {
     Task task;
   };
 
+  bool HasRoom(const Access& access) const;
   Duration Delay();
   // On the lane once the delay is over: runs the task, or keeps it while the disk hangs.
   void RunOrPark(Executor* lane, Task task);
@@ -120,6 +124,7 @@ class SimDisk : public MemoryFileSystem {
 
   bool fail_next_sync_ = false;
   bool full_ = false;
+  uint64_t room_ = 0;  // freed while full
   bool hung_ = false;
   std::deque<Waiting> parked_;  // while hung, oldest first
   std::deque<Waiting> works_;   // the first one is under way

@@ -75,6 +75,8 @@ class FileSystem {
   // Removes a directory and all that is in it; OK if it is absent.
   virtual absl::Status RemoveTree(const std::string& directory) = 0;
   virtual bool Exists(const std::string& path) = 0;
+  // What this process may still write to the disk of the directory, as far as the system can tell.
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) = 0;
   // FailedPrecondition if another process (or another holder in this one) has it.
   virtual absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) = 0;
 

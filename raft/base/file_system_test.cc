@@ -75,6 +75,11 @@ TYPED_TEST(FileSystemTest, BytesStandWhereTheyWereWritten) {
   EXPECT_EQ(*ReadFile(this->fs_, this->Path("file")), std::string("ab\0d\0\0", 6));
 }
 
+TYPED_TEST(FileSystemTest, FreeBytesAreOfTheDiskOfADirectory) {
+  EXPECT_GT(*this->fs_.FreeBytes(this->root_), 0u);
+  EXPECT_TRUE(absl::IsNotFound(this->fs_.FreeBytes(this->Path("absent")).status()));
+}
+
 thread_local bool on_lane = false;  // set by a task of the lane, so on its thread alone
 
 TYPED_TEST(FileSystemTest, WriteAndSyncAnswersOnTheLane) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -227,6 +228,12 @@ absl::Status PosixFileSystem::RemoveTree(const std::string& directory) {
 }
 
 bool PosixFileSystem::Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& directory) {
+  struct statvfs disk;
+  if (::statvfs(directory.c_str(), &disk) != 0) return ErrnoStatus(errno, "statvfs", directory);
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> PosixFileSystem::Lock(const std::string& directory) {
   const std::string path = directory + "/LOCK";

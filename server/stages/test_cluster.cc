@@ -15,7 +15,11 @@ constexpr uint64_t kClusterId = 0xc0;
 
 raft::WalOptions WalOptionsOf(raft::NodeId id) {
   // Small segments: a disk in memory is zeroed by hand, and a new segment is begun now and then.
-  return {.directory = "wal", .cluster_id = kClusterId, .member = id, .segment_bytes = 256 << 10};
+  return {.directory = "wal",
+          .cluster_id = kClusterId,
+          .member = id,
+          .segment_bytes = 256 << 10,
+          .reserve_bytes = 256 << 10};
 }
 
 }  // namespace
