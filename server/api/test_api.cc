@@ -39,13 +39,18 @@ TestPeerCalls::Received TestPeerCalls::Ask(PeerMethod method, std::string_view r
   return received;
 }
 
-TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options)
+TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options,
+                             const MemberKeeperOptions& membership)
     : node_(node),
       peers_(api),
       guard_(node->lane(), node->election_timeout()),
       leases_(node, &peers_),
-      context_{
-          .node = node, .leader_guard = &guard_, .lease_keeper = &leases_, .options = options} {
+      members_(membership, node, &peers_),
+      context_{.node = node,
+               .leader_guard = &guard_,
+               .lease_keeper = &leases_,
+               .member_keeper = &members_,
+               .options = options} {
   AddKvService(methods_, context_);
   AddLeaseService(methods_, context_);
   AddWatchService(methods_, context_);
@@ -57,10 +62,11 @@ TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options
 
 TestApiMember::~TestApiMember() { node_->SetObserver(nullptr); }
 
-TestApi::TestApi(size_t members, const ApiOptions& options)
+TestApi::TestApi(size_t members, const ApiOptions& options, const MemberKeeperOptions& membership)
     : options_(options), cluster_(members, /*seed=*/1) {
   for (size_t i = 0; i < members; ++i) {
-    members_.push_back(std::make_unique<TestApiMember>(this, &cluster_.node(i), &options_));
+    members_.push_back(
+        std::make_unique<TestApiMember>(this, &cluster_.node(i), &options_, membership));
   }
   CHECK(cluster_.RunUntilLeader());
   Run(Seconds(1));  // the members publish themselves

@@ -15,6 +15,7 @@
 #include "raft/base/check.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/peer/peer_calls.h"
 #include "server/rpc/fake_call.h"
@@ -57,7 +58,8 @@ class TestPeerCalls : public PeerCalls {
 // What server/server.h makes around a node, without sockets.
 class TestApiMember : private NodeObserver {
  public:
-  TestApiMember(TestApi* api, Node* node, const ApiOptions* options);
+  TestApiMember(TestApi* api, Node* node, const ApiOptions* options,
+                const MemberKeeperOptions& membership);
   ~TestApiMember() override;
 
   const ApiContext& context() const { return context_; }
@@ -68,11 +70,14 @@ class TestApiMember : private NodeObserver {
  private:
   void OnRoleChange(const raft::RoleChange& change) override { guard_.OnRoleChange(change); }
   void OnPublished() override {}
+  void OnMembersChanged() override {}
+  void OnRemoved() override {}
 
   Node* const node_;
   TestPeerCalls peers_;
   LeaderGuard guard_;
   LeaseKeeper leases_;
+  MemberKeeper members_;
   const ApiContext context_;
   DispatchTable methods_;
 };
@@ -82,7 +87,8 @@ class TestApi {
   using Metadata = std::map<std::string, std::string, std::less<>>;
 
   // Has a leader that every member knows.
-  explicit TestApi(size_t members = 1, const ApiOptions& options = {});
+  explicit TestApi(size_t members = 1, const ApiOptions& options = {},
+                   const MemberKeeperOptions& membership = {});
   ~TestApi();
 
   TestCluster& cluster() { return cluster_; }
