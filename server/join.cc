@@ -14,6 +14,7 @@
 #include "raft/base/posix_executor.h"
 #include "raft/base/text.h"
 #include "server/bootstrap/joining.h"
+#include "server/config/flags.h"
 #include "server/logging/log.h"
 #include "server/peer/guest_call.h"
 
@@ -68,12 +69,14 @@ class Inquiry {
  private:
   void Take(size_t index, absl::StatusOr<std::string> bytes) {
     heard_[index] = true;
-    Answer answer = bytes.status();
-    if (bytes.ok()) {
-      answer = peerpb::MembersResponse();
-      if (!answer->ParseFromString(*bytes)) answer = absl::DataLossError("a malformed answer");
-    }
-    satisfied_ |= on_answer_(answer);
+    satisfied_ |= on_answer_(Parse(bytes));
+  }
+
+  static Answer Parse(const absl::StatusOr<std::string>& bytes) {
+    if (!bytes.ok()) return bytes.status();
+    peerpb::MembersResponse answer;
+    if (!answer.ParseFromString(*bytes)) return absl::DataLossError("a malformed answer");
+    return answer;
   }
 
   EventLoop* const loop_;

@@ -173,8 +173,7 @@ constexpr Story kStories[] = {
     // ---- The membership service. ----
     {kMemberChangeJudgedEarly, "a change of membership is judged before earlier ones are applied",
      "membership: the member list is the configuration"},
-    {kMemberChangeRetriedUnknown,
-     "a change of membership whose outcome is unknown is asked for again",
+    {kMemberChangeAskedAgain, "a change of membership whose outcome is unknown is asked for again",
      "membership: what was refused did not happen"},
     {kUnstartedVoterCounted, "a voter that has never started counts for the quorum that is kept",
      "liveness: progress under changes of membership"},

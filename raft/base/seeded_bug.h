@@ -104,7 +104,7 @@
   BUG(kSnapshotResumeSkipsRow, 72)    \
   /* The membership service. */       \
   BUG(kMemberChangeJudgedEarly, 73)   \
-  BUG(kMemberChangeRetriedUnknown, 74) \
+  BUG(kMemberChangeAskedAgain, 74)    \
   BUG(kUnstartedVoterCounted, 75)     \
   BUG(kWipedMemberRejoins, 76)
 

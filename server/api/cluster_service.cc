@@ -46,6 +46,7 @@ void Change(const ApiContext& context, const CallRef& call, std::string_view byt
   context.member_keeper->Change(change, [node, call](absl::StatusOr<kv::Response> result) {
     if (!result.ok()) return call->Finish(result.status());
     R& response = std::get<R>(*result);
+    response.clear_header();  // as etcd, without a revision
     node->FillHeader(response.mutable_header());
     call->Reply(response);
   });

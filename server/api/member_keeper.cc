@@ -22,7 +22,7 @@ namespace {
 constexpr Duration kRetryAfter = Milliseconds(50);
 // How often to look whether an earlier change is applied.
 constexpr Duration kLookAgainAfter = Milliseconds(10);
-constexpr Duration kLookForLearnersEvery = Seconds(1);
+constexpr Duration kLookAroundEvery = Milliseconds(200);
 
 // The share of the leader's log that a learner must hold to be promoted, in percent.
 constexpr uint64_t kReadyPercent = 90;
@@ -90,7 +90,7 @@ MemberKeeper::MemberKeeper(const MemberKeeperOptions& options, Node* node, PeerC
                      [this](std::string_view request, PeerCalls::Answer answer) {
                        AnswerPeer(request, std::move(answer));
                      });
-  if (options_.promote_learners) LookForLearners();
+  LookAround();
 }
 
 MemberKeeper::~MemberKeeper() {
@@ -98,7 +98,7 @@ MemberKeeper::~MemberKeeper() {
   peers_->SetHandler(PeerMethod::kMembers, nullptr);
   peers_->SetHandler(PeerMethod::kMemberChange, nullptr);
   if (advance_timer_ != 0) node_->lane()->CancelTimer(advance_timer_);
-  if (learner_timer_ != 0) node_->lane()->CancelTimer(learner_timer_);
+  node_->lane()->CancelTimer(look_timer_);
 }
 
 // ---- Asking. ----
@@ -145,8 +145,8 @@ void MemberKeeper::AskLeader(Question question) {
 // (ErrNoLeader) may have broken after it.
 void MemberKeeper::Finish(Question question, absl::StatusOr<kv::Response> response) {
   const bool unknown = response.status() == kv::ErrNoLeader();
-  const bool again = response.status() == kv::ErrNotLeader() ||
-                     (unknown && SEEDED_BUG(kMemberChangeRetriedUnknown));
+  const bool again =
+      response.status() == kv::ErrNotLeader() || (unknown && SEEDED_BUG(kMemberChangeAskedAgain));
   const Instant when = node_->lane()->Now() + kRetryAfter;
   if (again && when < question.deadline) {
     SIM_REACHED("members.change_asked_again");
@@ -284,9 +284,7 @@ absl::StatusOr<MemberKeeper::Plan> MemberKeeper::JudgeAdd(
   for (const std::string& url : *urls) member.add_peerurls(url);
   Plan plan{.kind = kv::CommandKind::kMemberAdd,
             .request = member.SerializeAsString(),
-            .changes = {{.kind = learner ? raft::MemberChangeKind::kAddLearner
-                                         : raft::MemberChangeKind::kAddVoter,
-                         .node = id}}};
+            .changes = {{.kind = raft::MemberChangeKind::kAddLearner, .node = id}}};
   absl::Status fits = node_->store().CheckMemberChange(plan.kind, plan.request);
   if (!fits.ok()) return fits;
   const auto members = node_->store().Members();
@@ -306,36 +304,48 @@ absl::StatusOr<MemberKeeper::Plan> MemberKeeper::JudgeRemove(
             .changes = {{.kind = raft::MemberChangeKind::kRemove, .node = id}}};
   absl::Status fits = node_->store().CheckMemberChange(plan.kind, plan.request);
   if (!fits.ok()) return fits;
-  const std::vector<VoterHealth> voters = Voters();
-  const bool votes = std::any_of(voters.begin(), voters.end(),
-                                 [id](const VoterHealth& voter) { return voter.id == id; });
-  if (!votes) return plan;
-  // Nobody could ever decide anything again.
-  if (voters.size() == 1) return kv::ErrMemberNotEnoughStarted();
-  const absl::Status may =
-      options_.strict_reconfig_check ? MayRemoveVoter(voters, id) : absl::OkStatus();
-  if (!may.ok()) return may;
+  if (absl::Status may = MayRemove(id); !may.ok()) return may;
   return plan;
+}
+
+absl::Status MemberKeeper::MayRemove(raft::NodeId id) const {
+  const std::vector<VoterHealth> voters = Voters();
+  const auto is_removed = [id](const VoterHealth& voter) { return voter.id == id; };
+  if (std::none_of(voters.begin(), voters.end(), is_removed)) return absl::OkStatus();
+  // One that has started is about to get its vote, and counts already in what is judged here.
+  const bool awaited = std::any_of(voters.begin(), voters.end(), [&](const VoterHealth& voter) {
+    return voter.id != id && voter.started && !VotesInRaft(voter.id);
+  });
+  if (VotesInRaft(id) && awaited) return kv::ErrUnhealthy();
+  // Nobody could ever decide anything again.
+  const bool last = VotesInRaft(id) && node_->core().configuration().voters.size() == 1;
+  if (last) return kv::ErrMemberNotEnoughStarted();
+  return options_.strict_reconfig_check ? MayRemoveVoter(voters, id) : absl::OkStatus();
 }
 
 absl::StatusOr<MemberKeeper::Plan> MemberKeeper::JudgePromote(
     const etcdserverpb::MemberPromoteRequest& request) const {
   const raft::NodeId id(request.id());
-  Plan plan{.kind = kv::CommandKind::kMemberPromote,
-            .request = request.SerializeAsString(),
-            .changes = {{.kind = raft::MemberChangeKind::kAddVoter, .node = id}}};
+  Plan plan = PlanOfVote(request);
   absl::Status fits = node_->store().CheckMemberChange(plan.kind, plan.request);
   if (!fits.ok()) return fits;
   const raft::CoreStatus status = node_->Status();
   const auto learner = std::find_if(status.peers.begin(), status.peers.end(),
                                     [id](const raft::PeerStatus& peer) { return peer.id == id; });
-  const bool ready = learner != status.peers.end() &&
+  const bool ready = learner != status.peers.end() && learner->recently_active &&
                      learner->match.value() * 100 >= status.durable.value() * kReadyPercent;
   if (!ready) return kv::ErrLearnerNotReady();
   const absl::Status may =
       options_.strict_reconfig_check ? MayPromoteLearner(Voters()) : absl::OkStatus();
   if (!may.ok()) return may;
   return plan;
+}
+
+MemberKeeper::Plan MemberKeeper::PlanOfVote(const etcdserverpb::MemberPromoteRequest& request) {
+  return {
+      .kind = kv::CommandKind::kMemberPromote,
+      .request = request.SerializeAsString(),
+      .changes = {{.kind = raft::MemberChangeKind::kAddVoter, .node = raft::NodeId(request.id())}}};
 }
 
 // Concerns where a member is dialled, not who decides: a command like any other.
@@ -377,35 +387,47 @@ raft::NodeId MemberKeeper::NewId(const std::vector<std::string>& peer_urls) cons
   }
 }
 
-// ---- Promotion of learners. ----
+// ---- Votes. ----
 
-void MemberKeeper::LookForLearners() {
-  learner_timer_ = node_->lane()->RunAt(node_->lane()->Now() + kLookForLearnersEvery,
-                                        [this] { LookForLearners(); });
-  if (!node_->leading()) {
-    committed_at_last_look_ = raft::LogIndex(0);
-    return;
+void MemberKeeper::LookAround() {
+  look_timer_ =
+      node_->lane()->RunAt(node_->lane()->Now() + kLookAroundEvery, [this] { LookAround(); });
+  const bool settled = node_->leading() && node_->MembersSettled() && !giving_vote_;
+  if (settled && !proposing_ && committed_at_last_look_ != raft::LogIndex(0)) {
+    for (const Member& member : node_->store().Members()) {
+      const bool wanted = !member.islearner() || (options_.promote_learners && IsStarted(member));
+      if (!wanted || VotesInRaft(raft::NodeId(member.id())) || !HasCaughtUp(member)) continue;
+      GiveVote(member);
+      break;
+    }
   }
-  const raft::LogIndex committed = std::exchange(committed_at_last_look_, node_->core().commit());
-  if (committed == raft::LogIndex(0) || promoting_) return;
-  const raft::CoreStatus status = node_->Status();
-  for (const Member& member : node_->store().Members()) {
-    const auto holds = [&](const raft::PeerStatus& peer) {
-      return peer.id.value() == member.id() && peer.match >= committed;
-    };
-    if (!member.islearner() || !IsStarted(member)) continue;
-    if (std::none_of(status.peers.begin(), status.peers.end(), holds)) continue;
-    return Promote(member.id());
-  }
+  committed_at_last_look_ = node_->leading() ? node_->core().commit() : raft::LogIndex(0);
 }
 
-void MemberKeeper::Promote(uint64_t id) {
-  SIM_REACHED("members.learner_promoted_by_itself");
-  MemberChangeRequest promotion;
-  promotion.mutable_promote()->set_id(id);
-  promoting_ = true;
-  // If it fails, the next look tries again.
-  Change(promotion, [this](const absl::StatusOr<kv::Response>&) { promoting_ = false; });
+// It holds what was committed when the last look was taken, and answers: the quorum that counts it
+// can decide at once.
+bool MemberKeeper::HasCaughtUp(const Member& member) const {
+  const raft::CoreStatus status = node_->Status();
+  return std::any_of(status.peers.begin(), status.peers.end(), [&](const raft::PeerStatus& peer) {
+    return peer.id.value() == member.id() && peer.recently_active &&
+           peer.match >= committed_at_last_look_;
+  });
+}
+
+// For a learner it is a promotion. To the state machine any other is a voter already, and the
+// command changes nothing there. If it fails, the next look tries again.
+void MemberKeeper::GiveVote(const Member& member) {
+  etcdserverpb::MemberPromoteRequest promotion;
+  promotion.set_id(member.id());
+  if (member.islearner()) {
+    SIM_REACHED("members.learner_promoted_by_itself");
+    MemberChangeRequest change;
+    *change.mutable_promote() = promotion;
+    giving_vote_ = true;
+    return Change(change, [this](const absl::StatusOr<kv::Response>&) { giving_vote_ = false; });
+  }
+  SIM_REACHED("members.vote_given");
+  Propose(PlanOfVote(promotion), [](const absl::StatusOr<kv::Response>&) {});
 }
 
 }  // namespace conclave::server

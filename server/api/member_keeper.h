@@ -1,7 +1,8 @@
 // Changes of membership: any member's services ask here, a follower passes the question on, and the
 // leader judges it and proposes it, one at a time, so that what it judged by still holds when the
-// change is in the log (reference: behaviour section 9.2). Also tells guests who is in the cluster,
-// and promotes learners that have caught up, if it is told to. On the raft lane.
+// change is in the log (reference: behaviour section 9.2). A member that is added as a voter gets
+// its vote when it has caught up (docs/decisions/0008); learners do so by themselves only if that
+// is wanted. Also tells guests who is in the cluster. On the raft lane.
 #pragma once
 
 #include <deque>
@@ -74,23 +75,29 @@ class MemberKeeper {
   absl::StatusOr<Plan> JudgeAdd(const etcdserverpb::MemberAddRequest& request) const;
   absl::StatusOr<Plan> JudgeRemove(const etcdserverpb::MemberRemoveRequest& request) const;
   absl::StatusOr<Plan> JudgePromote(const etcdserverpb::MemberPromoteRequest& request) const;
+  static Plan PlanOfVote(const etcdserverpb::MemberPromoteRequest& request);
   absl::StatusOr<Plan> JudgeUpdate(const etcdserverpb::MemberUpdateRequest& request) const;
+  absl::Status MayRemove(raft::NodeId id) const;
+  // Of the member list, whether raft counts them already or not.
   std::vector<VoterHealth> Voters() const;
   // An id that no member has or had.
   raft::NodeId NewId(const std::vector<std::string>& peer_urls) const;
 
-  // A learner has caught up once it holds what was committed a second ago.
-  void LookForLearners();
-  void Promote(uint64_t id);
+  // Looks, as the leader, for a member that has caught up and is to have a vote.
+  void LookAround();
+  void GiveVote(const etcdserverpb::Member& member);
+  // Of the members that raft replicates to without counting them, whether this one may be counted.
+  bool HasCaughtUp(const etcdserverpb::Member& member) const;
+  bool VotesInRaft(raft::NodeId id) const { return node_->core().configuration().IsVoter(id); }
 
   const MemberKeeperOptions options_;
   Node* const node_;
   PeerCalls* const peers_;
   std::deque<Question> waiting_;
   bool proposing_ = false;
-  bool promoting_ = false;  // a learner, by itself
+  bool giving_vote_ = false;
   TimerId advance_timer_ = 0;
-  TimerId learner_timer_ = 0;
+  TimerId look_timer_ = 0;
   raft::LogIndex committed_at_last_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -32,7 +32,7 @@ class TestPeerCalls : public PeerCalls {
   void SetHandler(PeerMethod method, Handler handler) override {
     handlers_[method] = std::move(handler);
   }
-  // Always, but for a failure that was set.
+  // For ever, if the peer runs and nobody is cut off.
   std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
@@ -66,12 +66,13 @@ class TestApiMember : private NodeObserver {
   const DispatchTable& methods() const { return methods_; }
   TestPeerCalls& peers() { return peers_; }
   LeaseKeeper& leases() { return leases_; }
+  bool removed() const { return removed_; }
 
  private:
   void OnRoleChange(const raft::RoleChange& change) override { guard_.OnRoleChange(change); }
   void OnPublished() override {}
   void OnMembersChanged() override {}
-  void OnRemoved() override {}
+  void OnRemoved() override { removed_ = true; }
 
   Node* const node_;
   TestPeerCalls peers_;
@@ -80,6 +81,7 @@ class TestApiMember : private NodeObserver {
   MemberKeeper members_;
   const ApiContext context_;
   DispatchTable methods_;
+  bool removed_ = false;
 };
 
 class TestApi {
@@ -90,6 +92,11 @@ class TestApi {
   explicit TestApi(size_t members = 1, const ApiOptions& options = {},
                    const MemberKeeperOptions& membership = {});
   ~TestApi();
+
+  // Starts a further member, which must have been added; returns its index.
+  size_t Join(raft::NodeId id);
+  // Ends the member for good.
+  void Stop(size_t member);
 
   TestCluster& cluster() { return cluster_; }
   TestApiMember& member(size_t index) { return *members_[index]; }
@@ -135,6 +142,7 @@ class TestApi {
   void RunUntilOver(FakeCall& call);
 
   const ApiOptions options_;
+  const MemberKeeperOptions membership_;
   TestCluster cluster_;
   std::vector<std::unique_ptr<TestApiMember>> members_;
   std::vector<std::shared_ptr<FakeCall>> calls_;  // closed at the end, as a transport does

@@ -40,6 +40,7 @@ PeerNetwork::PeerNetwork(EventLoop* loop, Executor* background, PeerNetworkOptio
 PeerNetwork::~PeerNetwork() {
   *alive_ = false;
   loop_->CancelTimer(tick_timer_);
+  for (const auto& [id, peer] : peers_) loop_->CancelTimer(peer.leave_timer);
 }
 
 absl::Status PeerNetwork::Listen(const std::string& url_text) {
@@ -137,11 +138,18 @@ void PeerNetwork::SetPeers(std::vector<PeerAddress> peers) {
     listed.insert(peer.id);
     SetPeer(std::move(peer));
   }
-  std::vector<raft::NodeId> gone;
-  for (const auto& [id, peer] : peers_) {
-    if (!listed.contains(id) && (!peer.stranger || options_.is_removed(id))) gone.push_back(id);
+  for (auto& [id, peer] : peers_) {
+    if (listed.contains(id) || (peer.stranger && !options_.is_removed(id))) continue;
+    LeaveLater(id, peer);
   }
-  for (raft::NodeId id : gone) RemovePeer(id);
+}
+
+void PeerNetwork::LeaveLater(raft::NodeId id, Peer& peer) {
+  if (peer.leave_timer != 0) return;
+  peer.leave_timer = loop_->RunAt(loop_->Now() + options_.election_timeout, [this, id] {
+    peers_[id].leave_timer = 0;
+    RemovePeer(id);
+  });
 }
 
 void PeerNetwork::SetPeer(PeerAddress peer) {
@@ -151,6 +159,7 @@ void PeerNetwork::SetPeer(PeerAddress peer) {
   }
   Peer& entry = peers_[peer.id];
   entry.stranger = false;
+  loop_->CancelTimer(std::exchange(entry.leave_timer, 0));
   if (entry.link != nullptr) {
     entry.link->SetUrls(std::move(peer.urls));
     return;
@@ -167,6 +176,7 @@ void PeerNetwork::RemovePeer(raft::NodeId id) {
     session->Close();
     Retire(session);
   }
+  loop_->CancelTimer(found->second.leave_timer);
   found->second.link->Stop();
   // Destroyed later, as the link may be what is calling.
   loop_->Post([this, alive = alive_, id, link = std::move(found->second.link)] {

@@ -75,8 +75,9 @@ class PeerNetwork : public raft::Transport,
                 Answer answer) override;
 
   // The peers are these from now on: dials new ones, ends the connections of those that are no
-  // longer listed, and leaves the rest open though they may be dialled elsewhere the next time.
-  // This member's own entry is what it tells strangers of where it listens.
+  // longer listed an election timeout later (what they have to hand over, and answers that are due,
+  // still get through), and leaves the rest open though they may be dialled elsewhere the next
+  // time. This member's own entry is what it tells strangers of where it listens.
   //
   // A member that is not listed may still connect, unless it was removed, and is then a peer like
   // any other until it is removed: it has joined in a part of the log that is not here yet, and may
@@ -98,6 +99,7 @@ class PeerNetwork : public raft::Transport,
     std::unique_ptr<PeerLink> link;
     PeerSession* session = nullptr;  // the latest that is open; of sessions_
     bool stranger = false;           // in no list yet
+    TimerId leave_timer = 0;         // set once it is no longer listed
     PeerStats ended;  // sums of the sessions that are over, and disconnects of both kinds
   };
 
@@ -117,6 +119,7 @@ class PeerNetwork : public raft::Transport,
   void OnRefused(const std::string& line) override;
   void OnSessionClosed(PeerSession* session, const absl::Status& why) override;
 
+  void LeaveLater(raft::NodeId id, Peer& peer);
   // Takes in a member that is in no list; false if there are too many, or it cannot be dialled.
   bool Befriend(const Hello& hello);
   // Adds what the session did to its peer's sums and destroys it, later: it may be what is calling.

@@ -53,7 +53,9 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
-      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {}
+      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {
+  TakeMembers();
+}
 
 Node::~Node() { *alive_ = false; }
 
@@ -151,10 +153,14 @@ std::vector<raft::Proposal> Node::TakeProposals(raft::Term term, bool leading) {
 std::optional<raft::ReadId> Node::TakeRead() { return reads_.TakeRead(); }
 
 void Node::OnAppend(const raft::AppendTask& task) {
-  if (unapplied_.OnAppend(task)) TellMembers();
+  if (unapplied_.OnAppend(task)) TakeMembers();
 }
 
-void Node::TellMembers() {
+void Node::TakeMembers() {
+  is_learner_ = false;
+  for (const etcdserverpb::Member& member : parts_.store->Members()) {
+    if (member.id() == id().value()) is_learner_ = member.islearner();
+  }
   if (observer_ == nullptr) return;
   observer_->OnMembersChanged();
   if (!parts_.store->IsRemoved(id().value()) || removed_told_) return;
@@ -182,9 +188,9 @@ void Node::OnReadsReady(const std::vector<raft::ReadReady>& ready) { reads_.OnRe
 void Node::OnReadsFailed(const std::vector<raft::ReadFailed>& failed) { reads_.OnFailed(failed); }
 
 void Node::OnApply(std::vector<raft::Entry> entries) {
-  const bool tell = std::any_of(entries.begin(), entries.end(), ChangesMembers);
+  const bool changes = std::any_of(entries.begin(), entries.end(), ChangesMembers);
   apply_.Apply(entries);
-  if (tell) TellMembers();
+  if (changes) TakeMembers();
 }
 
 void Node::OnApplied(const raft::Entry& last, size_t bytes) {

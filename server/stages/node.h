@@ -123,7 +123,9 @@ class Node : private RaftStageOwner {
   raft::CoreStatus Status() const { return core_.Status(); }
   const raft::Core& core() const { return core_; }
   raft::NodeId leader() const { return role_.leader; }
-  bool IsLearner() const { return core_.configuration().IsLearner(id()); }
+  // By the member list: a member that was added as a voter is none, though raft gives it its vote
+  // only once it has caught up (server/api/member_keeper.h).
+  bool IsLearner() const { return is_learner_; }
   bool leading() const { return role_.role == raft::RoleName::kLeader; }
   raft::NodeId id() const { return options_.core.id; }
   uint64_t cluster_id() const { return options_.cluster_id; }
@@ -145,7 +147,8 @@ class Node : private RaftStageOwner {
   void OnApply(std::vector<raft::Entry> entries) override;
 
   void OnApplied(const raft::Entry& last, size_t bytes);
-  void TellMembers();
+  // The member list or what the log adds to it may have changed.
+  void TakeMembers();
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
   bool IsPublished() const;
@@ -166,6 +169,7 @@ class Node : private RaftStageOwner {
   RaftStage raft_;
   raft::RoleChange role_;
   raft::Term applied_term_;
+  bool is_learner_ = false;
   bool removed_told_ = false;
   bool publishing_ = false;
   bool published_ = false;

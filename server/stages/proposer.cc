@@ -27,7 +27,9 @@ Proposer::~Proposer() {
 }
 
 void Proposer::Propose(kv::CommandKind kind, std::string_view request, Done done) {
-  Add(kind, request, {.payload = {}, .done = std::move(done)});
+  Request entry;
+  entry.done = std::move(done);
+  Add(kind, request, std::move(entry));
 }
 
 void Proposer::ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term,
