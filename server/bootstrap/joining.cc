@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "raft/base/check.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 #include "server/config/flags.h"
@@ -38,15 +39,14 @@ bool IsAt(const Member& member, const ClusterMember& configured) {
   return SameUrls(urls, ToStrings(configured.peer_urls));
 }
 
-// The member that each of --initial-cluster stands for, in its order.
-absl::StatusOr<std::vector<const Member*>> MatchMembers(const ServerConfig& config,
-                                                        const MembersResponse& cluster) {
-  std::vector<const Member*> matched;
-  for (const ClusterMember& configured : config.initial_cluster) {
-    const auto found = std::find_if(cluster.members().begin(), cluster.members().end(),
-                                    [&](const Member& member) { return IsAt(member, configured); });
-    if (found != cluster.members().end()) matched.push_back(&*found);
-  }
+// nullptr if the cluster has none there.
+const Member* FindMember(const MembersResponse& cluster, const ClusterMember& configured) {
+  const auto found = std::find_if(cluster.members().begin(), cluster.members().end(),
+                                  [&](const Member& member) { return IsAt(member, configured); });
+  return found == cluster.members().end() ? nullptr : &*found;
+}
+
+absl::Status CheckNamesCluster(const ServerConfig& config, const MembersResponse& cluster) {
   const size_t size = static_cast<size_t>(cluster.members_size());
   if (config.initial_cluster.size() != size) {
     return absl::InvalidArgumentError(fmt::format(
@@ -54,13 +54,16 @@ absl::StatusOr<std::vector<const Member*>> MatchMembers(const ServerConfig& conf
         "cluster, \"{}\", after this one was added by etcdctl member add, but it is \"{}\"",
         size, ClusterText(config, cluster), FormatInitialCluster(config.initial_cluster)));
   }
-  if (matched.size() != size) {
+  const bool matched = std::all_of(
+      config.initial_cluster.begin(), config.initial_cluster.end(),
+      [&](const ClusterMember& member) { return FindMember(cluster, member) != nullptr; });
+  if (!matched) {
     return absl::InvalidArgumentError(fmt::format(
         "--initial-cluster: unmatched member while checking PeerURLs: expected the members of the "
         "running cluster, \"{}\", but it is \"{}\"",
         ClusterText(config, cluster), FormatInitialCluster(config.initial_cluster)));
   }
-  return matched;
+  return absl::OkStatus();
 }
 
 InitialMember InitialMemberOf(const Member& member) {
@@ -90,21 +93,20 @@ std::string HowToAdd(const ServerConfig& config) {
 
 absl::StatusOr<Identity> JoiningIdentity(const ServerConfig& config,
                                          const MembersResponse& cluster) {
-  const absl::StatusOr<std::vector<const Member*>> matched = MatchMembers(config, cluster);
-  if (!matched.ok()) return matched.status();
+  const Member* self = FindMember(cluster, {config.name, config.initial_advertise_peer_urls});
+  // First, for the flags of one that was here before may be those of another time.
+  if (self != nullptr) {
+    absl::Status never_ran = CheckNeverRan(config, raft::NodeId(self->id()), cluster);
+    if (!never_ran.ok()) return never_ran;
+  }
+  if (absl::Status status = CheckNamesCluster(config, cluster); !status.ok()) return status;
+  CHECK(self != nullptr);  // --initial-cluster has it at these very URLs
   Identity identity;
   identity.cluster_id = cluster.cluster_id();
+  identity.member_id = raft::NodeId(self->id());
   identity.name = config.name;
-  for (size_t i = 0; i < matched->size(); ++i) {
-    if (config.initial_cluster[i].name == config.name) {
-      identity.member_id = raft::NodeId((*matched)[i]->id());
-    }
-  }
   identity.members = InitialMembersOf(cluster.initial_members());
   identity.members_at_join = InitialMembersOf(cluster.members());
-  if (absl::Status status = CheckNeverRan(config, identity.member_id, cluster); !status.ok()) {
-    return status;
-  }
   return identity;
 }
 

@@ -11,9 +11,9 @@
 
 namespace conclave::server {
 
-// Of a member with --initial-cluster-state=existing. As etcd, it finds itself by its peer URLs, and
-// --initial-cluster must name exactly the members that the cluster has. InvalidArgument if it does
-// not; what CheckNeverRan says.
+// Of a member with --initial-cluster-state=existing and a checked config (CheckInitialCluster). As
+// etcd, it finds itself by its peer URLs, and --initial-cluster must name exactly the members that
+// the cluster has. InvalidArgument if it does not; what CheckNeverRan says.
 absl::StatusOr<Identity> JoiningIdentity(const ServerConfig& config,
                                          const peerpb::MembersResponse& cluster);
 

@@ -103,6 +103,9 @@ TEST(JoiningTest, WhoHasRunBeforeMustBeReplaced) {
       AllOf(HasSubstr("--data-dir: /d is empty, but m3 (9) at http://127.0.0.1:3 has run before"),
             HasSubstr("etcdctl member remove 9, then etcdctl member add m3 "
                       "--peer-urls=http://localhost:3")));
+  EXPECT_THAT(ErrorOf(Config("m1=http://127.0.0.1:1,m3=http://localhost:3"), cluster),
+              HasSubstr("has run before"))
+      << "with the flags of when the cluster was smaller";
   EXPECT_TRUE(CheckNeverRan(RightConfig(), raft::NodeId(9), Cluster()).ok());
   EXPECT_TRUE(CheckNeverRan(RightConfig(), raft::NodeId(99), cluster).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(CheckNeverRan(RightConfig(), raft::NodeId(9), cluster)));
