@@ -13,6 +13,7 @@
 #include "raft/base/text.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/stages/recovery.h"
 
 namespace conclave::sim {
@@ -61,6 +62,8 @@ struct Member::Process : server::NodeObserver {
     member->world_->Note("{} leads term {}", member->name(), change.term.value());
   }
   void OnPublished() override {}
+  void OnMembersChanged() override {}
+  void OnRemoved() override {}
 
   // Closed ones are dropped when the list has doubled.
   void Remember(const std::shared_ptr<ServedCall>& call) {
@@ -82,6 +85,7 @@ struct Member::Process : server::NodeObserver {
   std::unique_ptr<server::Node> node;
   std::unique_ptr<server::LeaderGuard> guard;
   std::unique_ptr<server::LeaseKeeper> leases;
+  std::unique_ptr<server::MemberKeeper> membership;
   server::DispatchTable methods;
   std::vector<std::weak_ptr<ServedCall>> calls;
   size_t forget_at = 64;
@@ -202,10 +206,13 @@ void Member::Serve() {
   process.guard =
       std::make_unique<server::LeaderGuard>(&process.lane, process.node->election_timeout());
   process.leases = std::make_unique<server::LeaseKeeper>(process.node.get(), &process.links);
+  process.membership = std::make_unique<server::MemberKeeper>(options_.membership,
+                                                              process.node.get(), &process.links);
   process.node->SetObserver(&process);
   const server::ApiContext context{.node = process.node.get(),
                                    .leader_guard = process.guard.get(),
                                    .lease_keeper = process.leases.get(),
+                                   .member_keeper = process.membership.get(),
                                    .options = &options_.api};
   server::AddKvService(process.methods, context);
   server::AddLeaseService(process.methods, context);

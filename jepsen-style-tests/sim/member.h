@@ -18,6 +18,7 @@
 #include "raft/base/locked_file_system.h"
 #include "raft/core/configuration.h"
 #include "raft/wal/wal.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/peer/peer_calls.h"
 #include "server/stages/node.h"
@@ -32,6 +33,7 @@ struct MemberOptions {
   raft::Configuration initial;
   server::NodeOptions node = {};  // ids and name are filled in
   server::ApiOptions api = {};
+  server::MemberKeeperOptions membership = {};
   kv::StoreOptions store = {};
   size_t segment_bytes = 256 << 10;
   bool leveldb = false;                  // else the engine in memory, with the same promises

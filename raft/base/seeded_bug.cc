@@ -170,6 +170,15 @@ constexpr Story kStories[] = {
      "unit tests of the store: members"},
     {kSnapshotResumeSkipsRow, "a snapshot that is gone on with lacks the row after the last one",
      "the sums of a snapshot: it never arrives"},
+    // ---- The membership service. ----
+    {kMemberChangeJudgedEarly, "a change of membership is judged before earlier ones are applied",
+     "membership: the member list is the configuration"},
+    {kMemberChangeAskedAgain, "a change of membership whose outcome is unknown is asked for again",
+     "membership: what was refused did not happen"},
+    {kUnstartedVoterCounted, "a voter that has never started counts for the quorum that is kept",
+     "liveness: progress under changes of membership"},
+    {kWipedMemberRejoins, "a member that lost its data comes back under its old id",
+     "raft: leader completeness"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -101,7 +101,12 @@
   BUG(kAdoptKeepsLeases, 69)          \
   BUG(kSnapshotSwapUnsynced, 70)      \
   BUG(kRemovedIdForgotten, 71)        \
-  BUG(kSnapshotResumeSkipsRow, 72)
+  BUG(kSnapshotResumeSkipsRow, 72)    \
+  /* The membership service. */       \
+  BUG(kMemberChangeJudgedEarly, 73)   \
+  BUG(kMemberChangeAskedAgain, 74)    \
+  BUG(kUnstartedVoterCounted, 75)     \
+  BUG(kWipedMemberRejoins, 76)
 
 namespace conclave {
 

@@ -162,7 +162,7 @@ void AddLeaseService(DispatchTable& table, const ApiContext& context) {
              .kind = MethodKind::kBidirectional,
              .on_request = nullptr,
              .on_start = [context](const CallRef& call) {
-               if (!CheckLeader(context, call)) return;
+               if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
                if (WantsLeader(*call)) context.leader_guard->Watch(call);
                auto shared =
                    std::make_shared<KeepAliveCall>(context.node, context.lease_keeper, call);

@@ -22,6 +22,12 @@ bool CheckLeader(const ApiContext& context, const CallRef& call) {
   return false;
 }
 
+bool CheckNoLearner(const ApiContext& context, const CallRef& call) {
+  if (!context.node->IsLearner()) return true;
+  call->Finish(kv::ErrNotSupportedForLearner());
+  return false;
+}
+
 std::string WithoutPatch(const std::string& version) {
   return version.substr(0, version.rfind('.')) + ".0";
 }

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "raft/base/check.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/peer/peer_calls.h"
 #include "server/rpc/fake_call.h"
@@ -27,7 +29,11 @@ class TestApi;
 class TestPeerCalls : public PeerCalls {
  public:
   explicit TestPeerCalls(TestApi* api) : api_(api) {}
-  void SetHandler(Handler handler) override { handler_ = std::move(handler); }
+  void SetHandler(PeerMethod method, Handler handler) override {
+    handlers_[method] = std::move(handler);
+  }
+  // For ever, if the peer runs and nobody is cut off.
+  std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
 
@@ -37,36 +43,45 @@ class TestPeerCalls : public PeerCalls {
 
   // While set, every question fails with it, as over a connection that is not there.
   void set_failure(const absl::Status& failure) { failure_ = failure; }
+  // While set, nobody can be asked at all.
+  void set_cut_off(bool cut_off) { cut_off_ = cut_off; }
   size_t asked() const { return asked_; }
 
  private:
   TestApi* const api_;
-  Handler handler_;
+  std::map<PeerMethod, Handler> handlers_;
   absl::Status failure_;
+  bool cut_off_ = false;
   size_t asked_ = 0;
 };
 
 // What server/server.h makes around a node, without sockets.
 class TestApiMember : private NodeObserver {
  public:
-  TestApiMember(TestApi* api, Node* node, const ApiOptions* options);
+  TestApiMember(TestApi* api, Node* node, const ApiOptions* options,
+                const MemberKeeperOptions& membership);
   ~TestApiMember() override;
 
   const ApiContext& context() const { return context_; }
   const DispatchTable& methods() const { return methods_; }
   TestPeerCalls& peers() { return peers_; }
   LeaseKeeper& leases() { return leases_; }
+  bool removed() const { return removed_; }
 
  private:
   void OnRoleChange(const raft::RoleChange& change) override { guard_.OnRoleChange(change); }
   void OnPublished() override {}
+  void OnMembersChanged() override {}
+  void OnRemoved() override { removed_ = true; }
 
   Node* const node_;
   TestPeerCalls peers_;
   LeaderGuard guard_;
   LeaseKeeper leases_;
+  MemberKeeper members_;
   const ApiContext context_;
   DispatchTable methods_;
+  bool removed_ = false;
 };
 
 class TestApi {
@@ -74,8 +89,14 @@ class TestApi {
   using Metadata = std::map<std::string, std::string, std::less<>>;
 
   // Has a leader that every member knows.
-  explicit TestApi(size_t members = 1, const ApiOptions& options = {});
+  explicit TestApi(size_t members = 1, const ApiOptions& options = {},
+                   const MemberKeeperOptions& membership = {});
   ~TestApi();
+
+  // Starts a further member, which must have been added; returns its index.
+  size_t Join(raft::NodeId id);
+  // Ends the member for good.
+  void Stop(size_t member);
 
   TestCluster& cluster() { return cluster_; }
   TestApiMember& member(size_t index) { return *members_[index]; }
@@ -121,6 +142,7 @@ class TestApi {
   void RunUntilOver(FakeCall& call);
 
   const ApiOptions options_;
+  const MemberKeeperOptions membership_;
   TestCluster cluster_;
   std::vector<std::unique_ptr<TestApiMember>> members_;
   std::vector<std::shared_ptr<FakeCall>> calls_;  // closed at the end, as a transport does

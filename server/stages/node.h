@@ -27,6 +27,7 @@
 #include "server/stages/proposer.h"
 #include "server/stages/raft_stage.h"
 #include "server/stages/read_gate.h"
+#include "server/stages/unapplied_members.h"
 
 namespace conclave::server {
 
@@ -59,6 +60,11 @@ class NodeObserver {
   virtual void OnRoleChange(const raft::RoleChange& change) = 0;
   // This member's name and client URLs are in the replicated member list.
   virtual void OnPublished() = 0;
+  // Node::KnownMembers may have changed. Also told when a change of membership that was in the log
+  // is taken back.
+  virtual void OnMembersChanged() = 0;
+  // This member has applied its own removal: it has no business here any more. Told once.
+  virtual void OnRemoved() = 0;
 };
 
 struct NodeCounters {
@@ -85,6 +91,18 @@ class Node : private RaftStageOwner {
   // Replicates and applies a command; `done` gets the result of applying or an error of the errors
   // table.
   void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done);
+  // A command that changes the members, with the change of the configuration that it stands for
+  // (none for a change of URLs). As the present leader, or fails with ErrNotLeader, and then it has
+  // certainly not been done. Whoever proposes it has asked Store::CheckMemberChange while
+  // MembersSettled().
+  void ChangeMembers(kv::CommandKind kind, std::string_view request,
+                     std::vector<raft::MemberChange> changes, Proposer::Done done);
+  // Every change of membership in the log is applied, and if this member leads then also all that
+  // former leaders have left: what the store says of the members is what raft goes by.
+  bool MembersSettled() const { return unapplied_.empty() && applied_term_ == role_.term; }
+  // The store's members, and those that entries not applied yet will add. Sorted by id but for
+  // these.
+  std::vector<etcdserverpb::Member> KnownMembers() const;
   // Linearizable: `done` with OK may read the store.
   void Read(ReadGate::Done done) { reads_.Read(std::move(done)); }
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
@@ -105,7 +123,9 @@ class Node : private RaftStageOwner {
   raft::CoreStatus Status() const { return core_.Status(); }
   const raft::Core& core() const { return core_; }
   raft::NodeId leader() const { return role_.leader; }
-  bool IsLearner() const { return core_.configuration().IsLearner(id()); }
+  // By the member list: a member that was added as a voter is none, though raft gives it its vote
+  // only once it has caught up (server/api/member_keeper.h).
+  bool IsLearner() const { return is_learner_; }
   bool leading() const { return role_.role == raft::RoleName::kLeader; }
   raft::NodeId id() const { return options_.core.id; }
   uint64_t cluster_id() const { return options_.cluster_id; }
@@ -119,6 +139,7 @@ class Node : private RaftStageOwner {
  private:
   std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading) override;
   std::optional<raft::ReadId> TakeRead() override;
+  void OnAppend(const raft::AppendTask& task) override;
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) override;
   void OnReadsReady(const std::vector<raft::ReadReady>& ready) override;
@@ -126,6 +147,8 @@ class Node : private RaftStageOwner {
   void OnApply(std::vector<raft::Entry> entries) override;
 
   void OnApplied(const raft::Entry& last, size_t bytes);
+  // The member list or what the log adds to it may have changed.
+  void TakeMembers();
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
   bool IsPublished() const;
@@ -135,6 +158,7 @@ class Node : private RaftStageOwner {
   const NodeOptions options_;
   const NodeParts parts_;
   NodeObserver* observer_ = nullptr;
+  UnappliedMembers unapplied_;
   raft::Core core_;
   Proposer proposer_;
   ReadGate reads_;
@@ -144,6 +168,9 @@ class Node : private RaftStageOwner {
   LogKeeper log_keeper_;
   RaftStage raft_;
   raft::RoleChange role_;
+  raft::Term applied_term_;
+  bool is_learner_ = false;
+  bool removed_told_ = false;
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;

@@ -49,6 +49,10 @@ class Proposer {
   // Likewise, but only as the leader of `term`: fails with ErrNotLeader rather than being passed on
   // or tried again. For decisions that are the leader's own, such as the end of a lease.
   void ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term, Done done);
+  // Likewise, with a change of the configuration that the command belongs to. Waits until the
+  // timeout while raft has another change under way.
+  void ProposeChange(kv::CommandKind kind, std::string_view request,
+                     std::vector<raft::MemberChange> changes, raft::Term term, Done done);
 
   // The raft stage's side (RaftStageOwner).
   std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading);
@@ -74,16 +78,19 @@ class Proposer {
     bool leader_lost = false;  // its leader went away while it was in flight
     raft::Term attempt_term;   // while in flight
     std::optional<raft::Term> only_in_term;
+    std::vector<raft::MemberChange> changes;
   };
 
-  void Add(kv::CommandKind kind, std::string_view request, std::optional<raft::Term> only_in_term,
-           Done done);
+  void Add(kv::CommandKind kind, std::string_view request, Request entry);
   raft::ProposalId AttemptId(uint64_t request_id, uint16_t attempt) const;
   uint64_t RequestIdOf(raft::ProposalId attempt) const;
   // Makes the request part of an attempt in `term`; nullopt if it is not to be proposed now.
   std::optional<raft::Proposal> StartAttempt(uint64_t request_id, raft::Term term, bool leading);
+  // Its attempt was refused for a reason given by raft.
+  void OnRefused(uint64_t request_id, Request& request, raft::RejectReason reason);
   // Its attempt is void; it rests before the next one.
   void Requeue(uint64_t request_id, Request& request);
+  void Rest(uint64_t request_id, Request& request);
   void EndRest();
   // All attempts of earlier terms than `term`.
   void RequeueBefore(raft::Term term);

@@ -59,6 +59,7 @@ void RaftStage::Drain() {
 }
 
 void RaftStage::CarryOut(raft::Output output) {
+  if (output.append) owner_->OnAppend(*output.append);
   // The leader's requests leave before its own write is handed over, so that the disks work at the
   // same time.
   if (!output.messages.empty()) transport_->Send(std::move(output.messages));

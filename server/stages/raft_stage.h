@@ -26,6 +26,9 @@ class RaftStageOwner {
   // A batch of linearizable reads that wait for a read index, if there is one.
   virtual std::optional<raft::ReadId> TakeRead() = 0;
 
+  // A write to the log is about to be handed over, before anything that was drained with it.
+  virtual void OnAppend(const raft::AppendTask& task) = 0;
+
   // In this order after every drain that has something for it.
   virtual void OnRoleChange(const raft::RoleChange& change) = 0;
   virtual void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) = 0;

@@ -32,16 +32,8 @@ void TestTransport::Send(std::vector<raft::Message> messages) {
 }
 
 TestCluster::TestCluster(size_t members, uint64_t seed, const NodeOptions& options)
-    : options_(options), random_(seed) {
-  for (size_t i = 0; i < members; ++i) {
-    members_.push_back(std::make_unique<TestMember>());
-    members_.back()->id = raft::NodeId(i + 1);
-  }
-  for (auto& member : members_) {
-    const absl::Status created = raft::Wal::Create(
-        member->disk, WalOptionsOf(member->id), {.voters = Ids(), .outgoing = {}, .learners = {}});
-    CHECK_MSG(created.ok(), MessageOf(created));
-  }
+    : members_at_start_(members), options_(options), random_(seed) {
+  for (size_t i = 0; i < members; ++i) Create(raft::NodeId(i + 1));
   for (size_t i = 0; i < members; ++i) Restart(i);
 }
 
@@ -51,15 +43,41 @@ TestCluster::~TestCluster() {
   }
 }
 
-std::vector<raft::NodeId> TestCluster::Ids() const {
-  std::vector<raft::NodeId> ids;
-  for (const auto& member : members_) ids.push_back(member->id);
-  return ids;
+TestMember& TestCluster::Create(raft::NodeId id) {
+  TestMember& member = *members_.emplace_back(std::make_unique<TestMember>());
+  member.id = id;
+  const absl::Status created =
+      raft::Wal::Create(member.disk, WalOptionsOf(id), BootstrapConfiguration());
+  CHECK_MSG(created.ok(), MessageOf(created));
+  return member;
+}
+
+size_t TestCluster::Join(raft::NodeId id) {
+  Create(id);
+  Restart(members_.size() - 1);
+  return members_.size() - 1;
+}
+
+size_t TestCluster::IndexOf(raft::NodeId id) const {
+  size_t index = 0;
+  while (index < members_.size() && members_[index]->id != id) ++index;
+  return index;
+}
+
+raft::Configuration TestCluster::BootstrapConfiguration() const {
+  raft::Configuration configuration;
+  for (size_t i = 0; i < members_at_start_; ++i) {
+    configuration.voters.push_back(raft::NodeId(i + 1));
+  }
+  return configuration;
 }
 
 std::vector<etcdserverpb::Member> TestCluster::BootstrapMembers() const {
-  std::vector<etcdserverpb::Member> members(members_.size());
-  for (size_t i = 0; i < members.size(); ++i) members[i].set_id(members_[i]->id.value());
+  std::vector<etcdserverpb::Member> members(members_at_start_);
+  for (size_t i = 0; i < members.size(); ++i) {
+    members[i].set_id(i + 1);
+    members[i].add_peerurls("http://m" + std::to_string(i) + ":2380");
+  }
   return members;
 }
 
@@ -124,8 +142,9 @@ void TestCluster::Deliver(const raft::Message& message) {
   lane_.RunAt(lane_.Now() + delay, [this, bytes = Bytes::Copy(bytes)] {
     auto decoded = raft::DecodeMessage(bytes);
     CHECK_MSG(decoded.ok(), MessageOf(decoded.status()));
-    TestMember& to = *members_[decoded->to.value() - 1];
-    if (to.node == nullptr || cuts_.contains({decoded->from, decoded->to})) return;
+    const size_t index = IndexOf(decoded->to);
+    if (index == size() || !up(index) || cuts_.contains({decoded->from, decoded->to})) return;
+    TestMember& to = *members_[index];
     std::vector<raft::Message> messages{*std::move(decoded)};
     to.transport->receiver_.received(messages);
   });

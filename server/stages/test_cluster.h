@@ -51,6 +51,11 @@ class TestCluster {
   TestCluster(size_t members, uint64_t seed, const NodeOptions& options = {});
   ~TestCluster();
 
+  // Starts a further member, with an empty disk; the others must have added it. Returns its index.
+  size_t Join(raft::NodeId id);
+  // size() if there is none.
+  size_t IndexOf(raft::NodeId id) const;
+
   // Ends the member's process; the disk keeps what was synced, and by chance some of the rest.
   void Crash(size_t member);
   // Ends it as SIGTERM does: the engine has everything.
@@ -86,9 +91,11 @@ class TestCluster {
   friend class TestTransport;
 
   void Deliver(const raft::Message& message);
-  std::vector<raft::NodeId> Ids() const;
+  TestMember& Create(raft::NodeId id);
+  raft::Configuration BootstrapConfiguration() const;
   std::vector<etcdserverpb::Member> BootstrapMembers() const;
 
+  const size_t members_at_start_;
   const NodeOptions options_;
   Random random_;
   ManualExecutor lane_;
