@@ -96,18 +96,45 @@ std::string MirroredMember::Restart(const raft::WalContents& recovered) {
     std::visit([&possible](const auto& it) { Perform(it, possible); }, *next++);
   }
   const bool well = Same(possible, found);
-  std::string wrong = well ? "" : WhatIsWrong(found);
+  std::string wrong;
+  if (!well) {
+    wrong = recovered.lost_through > LogIndex(0)
+                ? WhatIsWrongWithRest(found, recovered.lost_through)
+                : WhatIsWrong(found);
+  }
   // Equal entries, but those here do not keep whole segments in memory.
   Begin(well ? std::move(possible) : found);
   return wrong;
 }
 
-std::string MirroredMember::WhatIsWrong(const Disk& found) const {
-  if (Older(found.hard_state, disk_.hard_state)) {
-    return fmt::format("has term {} and vote {}, but term {} and vote {} were durable",
-                       found.hard_state.term.value(), found.hard_state.vote.value(),
-                       disk_.hard_state.term.value(), disk_.hard_state.vote.value());
+std::string MirroredMember::WhatIsWrongWithRest(const Disk& found, LogIndex lost_through) const {
+  if (Older(found.hard_state, disk_.hard_state)) return WordsForOlder(found.hard_state);
+  LogIndex end = disk_.last_index();  // of the shortest log that its writes may have left
+  for (const Write& write : writes_) {
+    const LogIndex replaced = std::visit([](const auto& it) { return FirstReplaced(it); }, write);
+    end = std::min(end, replaced);
   }
+  if (lost_through < end || found.last_index() >= lost_through) {
+    return fmt::format("holds entries to {} and says that it lost those to {}, but {} was durable",
+                       found.last_index().value(), lost_through.value(), end.value());
+  }
+  // What is left may have been replaced by what is lost, but the same term is the same entry.
+  for (const Entry& entry : found.entries) {
+    const Entry* known = disk_.Find(entry.index);
+    if (known == nullptr || known->term != entry.term || *known == entry) continue;
+    return fmt::format("has another entry {} of term {}", entry.index.value(), entry.term.value());
+  }
+  return "";
+}
+
+std::string MirroredMember::WordsForOlder(const HardState& found) const {
+  return fmt::format("has term {} and vote {}, but term {} and vote {} were durable",
+                     found.term.value(), found.vote.value(), disk_.hard_state.term.value(),
+                     disk_.hard_state.vote.value());
+}
+
+std::string MirroredMember::WhatIsWrong(const Disk& found) const {
+  if (Older(found.hard_state, disk_.hard_state)) return WordsForOlder(found.hard_state);
   LogIndex kept = disk_.last_index();  // what no write on its way could have replaced
   for (const Write& write : writes_) {
     const LogIndex replaced = std::visit([](const auto& it) { return FirstReplaced(it); }, write);

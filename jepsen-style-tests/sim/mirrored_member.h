@@ -25,8 +25,9 @@ class MirroredMember {
   bool Done(raft::WriteId write);
 
   // A new run that found `recovered`. Empty if the disk may have come to be so: it holds all that
-  // was durable, and of what was on its way there the first writes, whole. Otherwise what is wrong,
-  // in words. Either way that is what the disk holds from now on.
+  // was durable, and of what was on its way there the first writes, whole. If entries were lost to
+  // damage, it must say so of all that was durable, and remember the hard state. Otherwise what is
+  // wrong, in words. Either way that is what the disk holds from now on.
   std::string Restart(const raft::WalContents& recovered);
 
   const raft::Disk& disk() const { return disk_; }  // what is durable
@@ -41,7 +42,9 @@ class MirroredMember {
   using Write = std::variant<raft::AppendTask, raft::LogStart>;
 
   void Begin(raft::Disk disk);
+  std::string WordsForOlder(const raft::HardState& found) const;
   std::string WhatIsWrong(const raft::Disk& found) const;
+  std::string WhatIsWrongWithRest(const raft::Disk& found, raft::LogIndex lost_through) const;
 
   raft::Disk disk_;
   raft::Disk log_;

@@ -39,18 +39,19 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
              .durable = log.last_index(),
              .commit = commit,
              .applied = commit};
-  CheckStore(member, of);
+  CheckStore(member, of, recovered.lost_through);
 }
 
-void RaftInvariants::CheckStore(NodeId member, const Member& of) {
+void RaftInvariants::CheckStore(NodeId member, const Member& of, LogIndex lost_through) {
   const Disk& log = of.mirror.log();
   const LogIndex applied(of.applied);
   findings_.Expect(applied <= committed(),
                    "durability: the store of {} holds entry {}, which was never committed",
                    member.value(), of.applied);
-  findings_.Expect(applied >= log.start.index && applied <= log.last_index(),
-                   "durability: the store of {} ends at {}, its log has {} to {}", member.value(),
-                   of.applied, log.start.index.Next().value(), log.last_index().value());
+  findings_.Expect(
+      applied >= log.start.index && applied <= std::max(log.last_index(), lost_through),
+      "durability: the store of {} ends at {}, its log has {} to {}", member.value(), of.applied,
+      log.start.index.Next().value(), log.last_index().value());
   CheckRevision(member, of.applied, of.revision);
 }
 

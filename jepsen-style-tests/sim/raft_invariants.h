@@ -100,7 +100,7 @@ class RaftInvariants {
   Member& At(raft::NodeId member);
   void CheckHardState(raft::NodeId member, const raft::HardState& now,
                       const raft::HardState& before);
-  void CheckStore(raft::NodeId member, const Member& of);
+  void CheckStore(raft::NodeId member, const Member& of, raft::LogIndex lost_through);
   void CheckRevision(raft::NodeId member, uint64_t index, int64_t revision);
   void CheckHandOver(const raft::Message& message);
   void CheckAccepted(const raft::Message& message, const raft::AppendResponse& response);

@@ -387,6 +387,42 @@ TEST_F(RaftInvariantsTest, ARecoveredLogHasWhatWasNeverWritten) {
   ExpectProblem("durability", "2 has a log from 0 to 3 that its writes cannot have left");
 }
 
+TEST_F(RaftInvariantsTest, ALogThatLostEntriesSaysSo) {
+  Commit2();
+  b_.disk().entries.pop_back();
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
+TEST_F(RaftInvariantsTest, ALogSaysThatItLostLessThanItHeld) {
+  Commit2();
+  b_.disk().entries.clear();
+  b_.disk().lost_through = LogIndex(1);
+  b_.Restart();
+  ExpectProblem("durability", "2 holds entries to 0 and says that it lost those to 1, but 2 was");
+}
+
+TEST_F(RaftInvariantsTest, TheRestOfALogHasAnotherEntry) {
+  Commit2();
+  b_.disk().entries.pop_back();
+  b_.disk().entries.front() = Command(1, 1, "y");
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  ExpectProblem("durability", "2 has another entry 1 of term 1");
+  ExpectProblem("log matching", "2 has another entry 1 of term 1");
+}
+
+TEST_F(RaftInvariantsTest, AVoteIsLostWithTheEntries) {
+  Commit2();
+  b_.VoteFor(1, 3);
+  b_.disk().hard_state.vote = raft::kNoNode;
+  b_.disk().entries.pop_back();
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  ExpectProblem("durability", "2 has term 3 and vote 0, but term 3 and vote 1 were durable");
+}
+
 TEST_F(RaftInvariantsTest, TheHardStateWentBack) {
   b_.VoteFor(1, 3);
   b_.disk().hard_state.vote = raft::kNoNode;

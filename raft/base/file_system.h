@@ -44,6 +44,7 @@ class File {
 // What Open does about a file that is there, or is not.
 enum class OpenMode {
   kMustExist,     // NotFound if absent
+  kReadOnly,      // likewise, and only to be read
   kMustNotExist,  // AlreadyExists if present
   kCreateOrKeep,  // opens, creating an empty one if absent
 };

@@ -50,7 +50,9 @@ TYPED_TEST(FileSystemTest, ModesOfOpen) {
   auto& fs = this->fs_;
   const std::string path = this->Path("file");
   EXPECT_TRUE(absl::IsNotFound(fs.Open(path, OpenMode::kMustExist).status()));
+  EXPECT_TRUE(absl::IsNotFound(fs.Open(path, OpenMode::kReadOnly).status()));
   EXPECT_TRUE(fs.Open(path, OpenMode::kMustNotExist).ok());
+  EXPECT_EQ(*(*fs.Open(path, OpenMode::kReadOnly))->Size(), 0u);
   EXPECT_TRUE(absl::IsAlreadyExists(fs.Open(path, OpenMode::kMustNotExist).status()));
   EXPECT_TRUE(fs.Open(path, OpenMode::kMustExist).ok());
   EXPECT_TRUE(fs.Open(path, OpenMode::kCreateOrKeep).ok());

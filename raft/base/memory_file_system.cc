@@ -139,7 +139,8 @@ absl::StatusOr<std::unique_ptr<File>> MemoryFileSystem::Open(const std::string& 
     return absl::AlreadyExistsError(path + ": exists");
   }
   if (it == names_.end()) {
-    if (mode == OpenMode::kMustExist || !directories_.contains(DirectoryOf(path))) {
+    const bool may_create = mode == OpenMode::kMustNotExist || mode == OpenMode::kCreateOrKeep;
+    if (!may_create || !directories_.contains(DirectoryOf(path))) {
       return absl::NotFoundError(path + ": no such file or directory");
     }
     const Access access{Operation::kCreate, path};

@@ -169,8 +169,9 @@ Executor& PosixFileSystem::sync_lane() {
 
 absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path,
                                                             OpenMode mode) {
-  int flags = O_RDWR | O_CLOEXEC;
-  if (mode != OpenMode::kMustExist) flags |= O_CREAT;
+  int flags = O_CLOEXEC | (mode == OpenMode::kReadOnly ? O_RDONLY : O_RDWR);
+  const bool may_create = mode == OpenMode::kMustNotExist || mode == OpenMode::kCreateOrKeep;
+  if (may_create) flags |= O_CREAT;
   if (mode == OpenMode::kMustNotExist) flags |= O_EXCL;
   const int fd = Uninterrupted([&] { return ::open(path.c_str(), flags, 0600); });
   if (fd < 0) return ErrnoStatus(errno, "open", path);
