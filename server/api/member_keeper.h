@@ -1,7 +1,7 @@
 // Changes of membership: any member's services ask here, a follower passes the question on, and the
 // leader judges it and proposes it, one at a time, so that what it judged by still holds when the
 // change is in the log (reference: behaviour section 9.2). A member that is added as a voter gets
-// its vote when it has caught up (docs/decisions/0008); learners do so by themselves only if that
+// its vote when it has caught up (docs/decisions/0009); learners do so by themselves only if that
 // is wanted. Also tells guests who is in the cluster. On the raft lane.
 #pragma once
 
