@@ -9,6 +9,7 @@
 #include "kvstore/mvcc/txn.h"
 #include "kvstore/mvcc/write_txn.h"
 #include "kvstore/mvcc_store.h"
+#include "kvstore/validate.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"

@@ -7,11 +7,11 @@
 #include <future>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "kvstore/engine/leveldb_engine.h"
 #include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
+#include "raft/base/posix_executor.h"
 
 namespace conclave::kv {
 namespace {
@@ -26,6 +26,7 @@ class LevelDbFullDiskTest : public ::testing::Test {
                                operation == Operation::kRename;
       if (!full_ || !takes_space) return absl::OkStatus();
       ++refused_;
+      refused_.notify_all();
       return absl::ResourceExhaustedError(path + ": no space left on device");
     });
     Open();
@@ -44,12 +45,16 @@ class LevelDbFullDiskTest : public ::testing::Test {
     engine_->Write(batch);
   }
 
-  // A flush on a thread of its own, once the full disk has refused it something.
+  // A flush on a lane of its own, once the full disk has refused it something.
   std::future<void> FlushInVain() {
     const int before = refused_;
-    std::future<void> flush = std::async(std::launch::async, [this] { engine_->Flush(); });
-    while (refused_ == before) std::this_thread::yield();
-    return flush;
+    auto flushed = std::make_shared<std::promise<void>>();
+    background_.Post([this, flushed] {
+      engine_->Flush();
+      flushed->set_value();
+    });
+    refused_.wait(before);
+    return flushed->get_future();
   }
 
   static bool IsOver(const std::future<void>& flush) {
@@ -61,6 +66,7 @@ class LevelDbFullDiskTest : public ::testing::Test {
   std::atomic<bool> full_ = false;
   std::atomic<int> refused_ = 0;
   std::unique_ptr<Engine> engine_;
+  PosixExecutor background_{"flush"};
 };
 
 TEST_F(LevelDbFullDiskTest, AFlushWaitsAndReadsAndWritesGoOn) {

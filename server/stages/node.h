@@ -28,8 +28,8 @@
 #include "server/stages/proposer.h"
 #include "server/stages/raft_stage.h"
 #include "server/stages/read_gate.h"
-#include "server/stages/unapplied_members.h"
 #include "server/stages/space_watch.h"
+#include "server/stages/unapplied_members.h"
 
 namespace conclave::server {
 

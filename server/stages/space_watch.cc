@@ -15,11 +15,11 @@ using etcdserverpb::AlarmRequest;
 
 // Whether one of the directories is short of space. What cannot be asked is no reason for alarm.
 bool IsShort(FileSystem& file_system, const SpaceWatchOptions& options) {
-  return std::any_of(
-      options.directories.begin(), options.directories.end(), [&](const std::string& directory) {
-        const absl::StatusOr<uint64_t> free = file_system.FreeBytes(directory);
-        return free.ok() && *free < options.free_bytes_min;
-      });
+  return std::any_of(options.directories.begin(), options.directories.end(),
+                     [&](const std::string& directory) {
+                       const absl::StatusOr<uint64_t> free = file_system.FreeBytes(directory);
+                       return free.ok() && *free < options.free_bytes_min;
+                     });
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ TEST_F(SpaceWatchTest, TheLogTellsOfItsReserve) {
 }
 
 TEST_F(SpaceWatchTest, TheAlarmStaysUntilItIsLifted) {
-    cluster_.disk(follower_).SetFreeBytes(0);
+  cluster_.disk(follower_).SetFreeBytes(0);
   cluster_.Run(Seconds(2));
   cluster_.disk(follower_).SetFreeBytes(64 * kMiB);
   cluster_.Run(Seconds(10));
