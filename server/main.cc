@@ -109,6 +109,7 @@ int Serve(const ServerConfig& config, StopOnSignal& signals) {
   signals.Start(&loop, stop);
   loop.Run();
   server->reset();
+  storage->engine->StopWaitingForSpace();
   storage->engine->Flush();  // the next start replays nothing
   Log(LogLevel::kInfo, "stopped");
   return 0;

@@ -39,12 +39,15 @@ ApiOptions ApiOptionsOf(const ServerConfig& config) {
   return options;
 }
 
-NodeOptions NodeOptionsOf(const ServerConfig& config, const Identity& identity) {
+NodeOptions NodeOptionsOf(const ServerConfig& config, const DataDir& data_dir) {
+  const Identity& identity = data_dir.identity();
   NodeOptions options;
   options.cluster_id = identity.cluster_id;
   options.core = CoreConfigOf(config, identity.member_id);
   options.name = config.name;
   options.client_urls = ToStrings(config.advertise_client_urls);
+  options.log_watchdog.directory = data_dir.wal();
+  options.space.directories = {data_dir.wal(), data_dir.db()};
   options.log_keeper.entries_max = static_cast<uint64_t>(config.snapshot_count);
   if (config.compaction_sleep_interval > Duration::zero()) {
     options.apply.compaction_pause = config.compaction_sleep_interval;
@@ -132,8 +135,9 @@ void Server::StartNode(uint64_t seed) {
                         .wal = storage_->wal.get(),
                         .transport = peers_.get(),
                         .engine = storage_->engine.get(),
-                        .store = storage_->store.get()};
-  node_ = std::make_unique<Node>(NodeOptionsOf(config_, storage_->data_dir->identity()), parts,
+                        .store = storage_->store.get(),
+                        .file_system = storage_->file_system};
+  node_ = std::make_unique<Node>(NodeOptionsOf(config_, *storage_->data_dir), parts,
                                  std::move(storage_->recovered), seed);
   node_->SetObserver(this);
   OnMembersChanged();
@@ -256,6 +260,14 @@ void Server::EndRemoved(std::string_view who_says) {
     removal_timer_ = 0;
     stop_wanted_();
   });
+}
+
+void Server::OnSpaceLow(bool low) {
+  if (low) {
+    Log(LogLevel::kWarn, "the disk is nearly full: nothing that makes the store grow is accepted");
+  } else {
+    Log(LogLevel::kInfo, "the disk has space again: the alarm may be lifted");
+  }
 }
 
 }  // namespace conclave::server

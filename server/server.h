@@ -60,6 +60,7 @@ class Server : private NodeObserver {
   bool KnowsItself() const;
   // `who_says` is for the log.
   void EndRemoved(std::string_view who_says);
+  void OnSpaceLow(bool low) override;
 
   const ServerConfig& config_;
   EventLoop* const loop_;

@@ -72,6 +72,7 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
                                     DataDir::NewIdentity new_identity, Executor* lane,
                                     uint64_t seed) {
   Storage storage;
+  storage.file_system = &fs;
   auto data_dir = DataDir::Open(fs, config, new_identity);
   if (!data_dir.ok()) return data_dir.status();
   storage.data_dir = *std::move(data_dir);

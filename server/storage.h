@@ -21,6 +21,7 @@
 namespace conclave::server {
 
 struct Storage {
+  FileSystem* file_system = nullptr;  // that all of it is on
   std::unique_ptr<DataDir> data_dir;
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::EngineHome> engine_home;

@@ -1,5 +1,7 @@
 #include "jepsen-style-tests/runner/nemesis.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -279,7 +281,20 @@ void Nemesis::HangDisk() {
   Count("disk-hang");
   world_->Note("the disk of {} hangs", world_->member(position).name());
   world_->member(position).disk().Hang();
-  UndoAfter(Lasts(), [this, position] { world_->member(position).disk().Unhang(); });
+  const Duration lasts = random_.OneIn(3) ? Between(Seconds(4), Seconds(16)) : Lasts();
+  UndoAfter(lasts, [this, position] { Unhang(position); });
+}
+
+void Nemesis::Unhang(size_t position) {
+  Member& member = world_->member(position);
+  // Pauses and want of space are excuses, and a watchdog looks only so often.
+  const Duration held_up = member.disk().WriteHeldUp();
+  const Duration endured = world_->options().member.node.log_watchdog.stall_max;
+  if (!options_.pause && !options_.disk_full && held_up > endured * 5 / 4 + Seconds(1)) {
+    world_->Report(fmt::format("disk: a hung disk endured: {} went on for {:.3g} s", member.name(),
+                               ToSeconds(held_up)));
+  }
+  member.disk().Unhang();
 }
 
 void Nemesis::FillDisk() {
@@ -288,6 +303,16 @@ void Nemesis::FillDisk() {
   world_->Note("the disk of {} is full", world_->member(position).name());
   world_->member(position).disk().SetFull(true);
   UndoAfter(Lasts(), [this, position] { world_->member(position).disk().SetFull(false); });
+}
+
+void Nemesis::KeepFull(size_t position) {
+  kept_full_ = position;
+  world_->member(position).disk().SetFull(true);
+}
+
+void Nemesis::EndFull() {
+  if (kept_full_) world_->member(*kept_full_).disk().SetFull(false);
+  kept_full_.reset();
 }
 
 void Nemesis::FailSync() {
@@ -329,8 +354,8 @@ void Nemesis::HealMember(size_t position) {
   DiskOptions swift = world_->options().member.disk;
   swift.slow_one_in = 0;
   member.disk().SetOptions(swift);
-  member.disk().SetFull(false);
-  member.disk().Unhang();
+  if (kept_full_ != position) member.disk().SetFull(false);
+  Unhang(position);
   Resume(position);
   // Before its fuse blows in the middle of what must succeed.
   if (fused_.erase(position) != 0 && member.running()) {
@@ -341,6 +366,10 @@ void Nemesis::HealMember(size_t position) {
 
 std::set<size_t> Nemesis::HealCore() {
   ++healed_;
+  // One full disk keeps the whole cluster from growing: whose it is does not matter.
+  for (size_t position = 0; position < world_->size(); ++position) {
+    world_->member(position).disk().SetFull(false);
+  }
   std::vector<size_t> able;
   for (size_t position = 0; position < world_->voters(); ++position) {
     if (!damaged_.contains(position)) able.push_back(position);

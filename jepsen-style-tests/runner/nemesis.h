@@ -34,6 +34,10 @@ class Nemesis {
   // Everything is whole; every member runs but those whose data is damaged.
   void HealAll();
 
+  // That member's disk is full from now on, whatever else is healed, or has space again.
+  void KeepFull(size_t position);
+  void EndFull();
+
   // How often each fault was done.
   const std::map<std::string, uint64_t>& faults() const { return faults_; }
 
@@ -58,6 +62,7 @@ class Nemesis {
   void FlapAgain(size_t position, int times);
   void CutClients();
   void HangDisk();
+  void Unhang(size_t position);
   void FillDisk();
   void FailSync();
   void Rot();
@@ -87,7 +92,8 @@ class Nemesis {
   std::set<size_t> restarting_;  // down, and to be started at a time that is set
   std::set<size_t> damaged_;     // its log, so that it will refuse to start
   std::set<size_t> fused_;       // to lose power after some more writes
-  uint64_t healed_ = 0;          // goes up with each healing: what waits to be undone is void then
+  std::optional<size_t> kept_full_;
+  uint64_t healed_ = 0;  // goes up with each healing: what waits to be undone is void then
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -62,6 +62,10 @@ void DrawDisk(Random random, DiskOptions& disk) {
   disk.faults_under = Member::kWalDirectory;
 }
 
+void DrawTrouble(Random random, MemberOptions& member) {
+  member.node.log_watchdog.stall_max = Seconds(OneOf<int64_t>(random, {4, 10}));
+}
+
 NetworkOptions DrawNetwork(Random random) {
   NetworkOptions network;
   network.delay_min = std::chrono::microseconds(OneOf<int64_t>(random, {20, 200, 2000}));
@@ -130,6 +134,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawRaft(random.Stream("raft"), world.member);
   DrawStore(random.Stream("store"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
+  DrawTrouble(random.Stream("trouble"), world.member);
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
   if (Chance(random, 15)) options.late_start = options.fault_phase;
@@ -157,9 +162,11 @@ std::string SwarmOptions::Describe() const {
       ToSeconds(net.delay_min) * 1e3, ToSeconds(net.delay_max) * 1e3, net.slow_permille,
       ToMilliseconds(net.slow_max), net.loss_permille, net.repeat_permille,
       net.ordered ? "in order" : "out of order");
-  text += fmt::format("disk      sync {:.3g}-{:.3g} ms, one in {} up to {} ms\n",
-                      ToSeconds(member.disk.sync_min) * 1e3, ToSeconds(member.disk.sync_max) * 1e3,
-                      member.disk.slow_one_in, ToMilliseconds(member.disk.slow_max));
+  text +=
+      fmt::format("disk      sync {:.3g}-{:.3g} ms, one in {} up to {} ms, endured for {:.3g} s\n",
+                  ToSeconds(member.disk.sync_min) * 1e3, ToSeconds(member.disk.sync_max) * 1e3,
+                  member.disk.slow_one_in, ToMilliseconds(member.disk.slow_max),
+                  ToSeconds(member.node.log_watchdog.stall_max));
   text += fmt::format("faults    {} for {:.1f} s{}\n", Faults(nemesis), ToSeconds(fault_phase),
                       late_start > Duration::zero() ? ", some members start late" : "");
   return text;

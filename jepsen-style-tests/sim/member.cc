@@ -64,6 +64,9 @@ struct Member::Process : server::NodeObserver {
   void OnPublished() override {}
   void OnMembersChanged() override {}
   void OnRemoved() override {}
+  void OnSpaceLow(bool low) override {
+    if (low) member->world_->Note("{} is short of space", member->name());
+  }
 
   // Closed ones are dropped when the list has doubled.
   void Remember(const std::shared_ptr<ServedCall>& call) {
@@ -187,13 +190,16 @@ absl::Status Member::StartProcess() {
   node_options.cluster_id = options_.cluster_id;
   node_options.core.id = id();
   node_options.name = name();
+  node_options.log_watchdog.directory = kWalDirectory;
+  node_options.space.directories = {kWalDirectory};
   const server::NodeParts parts{.lane = &process.lane,
                                 .background = &process.background,
                                 .clock = &process.lane,
                                 .wal = process.wal.get(),
                                 .transport = &process.links,
                                 .engine = process.engine.get(),
-                                .store = process.store.get()};
+                                .store = process.store.get(),
+                                .file_system = &disk_};
   process.node = std::make_unique<server::Node>(node_options, parts, *std::move(recovered),
                                                 random_.Stream(fmt::format("{}", ++runs_)).Next());
   Serve();

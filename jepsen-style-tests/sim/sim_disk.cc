@@ -140,7 +140,7 @@ Duration SimDisk::Delay() {
 void SimDisk::StartSync(Executor* lane, Task sync) {
   lane->RunAt(lane->Now() + Delay(),
               [this, lane, process = process(), sync = std::move(sync)]() mutable {
-                if (*process) RunOrPark(lane, std::move(sync));
+                if (*process) RunOrPark(lane, /*is_write=*/true, std::move(sync));
               });
 }
 
@@ -156,7 +156,7 @@ void SimDisk::StartOldestWork() {
     if (!*process) return;
     lane->RunAt(lane->Now() + Delay(), [this, lane, process] {
       if (!*process) return;
-      RunOrPark(lane, [this, process] {
+      RunOrPark(lane, /*is_write=*/false, [this, process] {
         works_.front().task();
         if (!*process) return;  // it has ended its process
         works_.pop_front();
@@ -166,14 +166,21 @@ void SimDisk::StartOldestWork() {
   });
 }
 
-void SimDisk::RunOrPark(Executor* lane, Task task) {
+void SimDisk::RunOrPark(Executor* lane, bool is_write, Task task) {
   if (!hung_) return task();
-  parked_.push_back({lane, std::move(task)});
+  parked_.push_back({lane, std::move(task), is_write, lane->Now()});
 }
 
 void SimDisk::Hang() {
   Mix(static_cast<uint64_t>(Event::kHang));
   hung_ = true;
+}
+
+Duration SimDisk::WriteHeldUp() const {
+  for (const Waiting& waiting : parked_) {
+    if (waiting.is_write) return waiting.lane->Now() - waiting.since;
+  }
+  return Duration::zero();
 }
 
 void SimDisk::Unhang() {

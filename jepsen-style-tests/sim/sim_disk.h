@@ -74,6 +74,8 @@ class SimDisk : public MemoryFileSystem {
   void Hang();
   void Unhang();
   bool hung() const { return hung_; }
+  // How long the oldest WriteAndSync has been held up, by the clock of its lane; zero if none is.
+  Duration WriteHeldUp() const;
 
   // ---- Damage at rest, between two processes. Only if the atlas allows; false if nothing was
   // done. Both keep to what a later record of the same segment vouches for (docs/wal-format.md), so
@@ -102,12 +104,14 @@ class SimDisk : public MemoryFileSystem {
   struct Waiting {
     Executor* lane;
     Task task;
+    bool is_write = false;  // a WriteAndSync
+    Instant since = {};     // of what is parked
   };
 
   bool HasRoom(const Access& access) const;
   Duration Delay();
   // On the lane once the delay is over: runs the task, or keeps it while the disk hangs.
-  void RunOrPark(Executor* lane, Task task);
+  void RunOrPark(Executor* lane, bool is_write, Task task);
   void StartOldestWork();
   void Blow();
   bool MayDamage() const;

@@ -300,6 +300,10 @@ Co<Answer<etcdserverpb::HashKVResponse>> Session::HashKv(int64_t revision) {
   return Call<etcdserverpb::HashKVResponse>("/etcdserverpb.Maintenance/HashKV", std::move(request));
 }
 
+Co<Answer<etcdserverpb::AlarmResponse>> Session::Alarm(etcdserverpb::AlarmRequest request) {
+  return Call<etcdserverpb::AlarmResponse>("/etcdserverpb.Maintenance/Alarm", std::move(request));
+}
+
 Co<Answer<etcdserverpb::MoveLeaderResponse>> Session::MoveLeader(uint64_t target) {
   etcdserverpb::MoveLeaderRequest request;
   request.set_targetid(target);

@@ -101,6 +101,7 @@ class Session {
   Co<Answer<etcdserverpb::StatusResponse>> Status();
   Co<Answer<etcdserverpb::HashKVResponse>> HashKv(int64_t revision);
   Co<Answer<etcdserverpb::MoveLeaderResponse>> MoveLeader(uint64_t target);
+  Co<Answer<etcdserverpb::AlarmResponse>> Alarm(etcdserverpb::AlarmRequest request);
 
  private:
   // A request and what came back for it.

@@ -57,7 +57,7 @@ class DirectoryLock {
 
 // Paths are plain strings with '/'; relative ones start at the process's working directory. All
 // calls but RunInBackground block. Errors carry the path and the system's own words; NotFound and
-// AlreadyExists mean what they say.
+// AlreadyExists mean what they say, and ResourceExhausted that the disk is full.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

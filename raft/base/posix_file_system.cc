@@ -32,8 +32,6 @@ absl::Status ErrnoStatus(int error, std::string_view call, const std::string& pa
       return absl::PermissionDeniedError(text);
     case ENOSPC:
     case EDQUOT:
-    case EMFILE:
-    case ENFILE:
       return absl::ResourceExhaustedError(text);
     default:
       return absl::InternalError(text);

@@ -157,6 +157,12 @@ constexpr Story kStories[] = {
      "raft: leader completeness"},
     {kDiskStallIgnored, "a leader whose disk stalls goes on to lead",
      "liveness: progress of a healed core"},
+    // ---- Disk trouble. ----
+    {kHungDiskEndured, "a member whose disk hangs goes on for ever", "disk: a hung disk endured"},
+    {kFullDiskUntold, "a member whose disk is full raises no alarm", "space: no alarm"},
+    {kPutWithoutSpace, "puts are taken while a member is out of space", "space: put taken"},
+    {kDeleteNeedsSpace, "deletes are refused while a member is out of space",
+     "space: delete refused"},
     // ---- Snapshots in the store. ----
     {kConfigurationNotKept, "the store's position is written without its configuration",
      "unit tests of the store: position after a restart"},

@@ -95,6 +95,11 @@
   BUG(kMatchingLogDropped, 91)        \
   BUG(kLostEntriesForgotten, 92)      \
   BUG(kDiskStallIgnored, 93)          \
+  /* Disk trouble. */                 \
+  BUG(kHungDiskEndured, 83)           \
+  BUG(kFullDiskUntold, 84)            \
+  BUG(kPutWithoutSpace, 85)           \
+  BUG(kDeleteNeedsSpace, 86)          \
   /* Snapshots in the store. */       \
   BUG(kConfigurationNotKept, 67)      \
   BUG(kAdoptSkipsEvents, 68)          \

@@ -3,6 +3,8 @@
 #include <string>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -37,6 +39,14 @@ absl::Status CheckSize(const ApiContext& context, std::string_view request) {
     return absl::OkStatus();
   }
   return kv::ErrRequestTooLarge();
+}
+
+absl::Status CheckSpace(const ApiContext& context) {
+  if (!IsOutOfSpace(context.node->store()) || SEEDED_BUG(kPutWithoutSpace)) {
+    return absl::OkStatus();
+  }
+  SIM_REACHED("api.space.refused");
+  return kv::ErrNoSpace();
 }
 
 }  // namespace conclave::server

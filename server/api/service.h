@@ -64,6 +64,10 @@ std::string WithoutPatch(const std::string& version);
 // ErrRequestTooLarge if a request that is to be replicated is over its bound.
 absl::Status CheckSize(const ApiContext& context, std::string_view request);
 
+// ErrNoSpace while a member is out of space: what makes the store grow is refused before it takes
+// room in the logs. Applying refuses it as well, which decides (reference: behaviour section 10.3).
+absl::Status CheckSpace(const ApiContext& context);
+
 // Replicates `request` as it came and answers with the response type `R` of the result, its header
 // filled.
 template <typename R>

@@ -73,6 +73,7 @@ class TestApiMember : private NodeObserver {
   void OnPublished() override {}
   void OnMembersChanged() override {}
   void OnRemoved() override { removed_ = true; }
+  void OnSpaceLow(bool) override {}
 
   Node* const node_;
   TestPeerCalls peers_;

@@ -53,14 +53,22 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
-      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {
+      log_watchdog_(options.log_watchdog, parts.lane),
+      space_(options.space, options.core.id, parts.lane, parts.file_system, parts.store, &proposer_,
+             [this](bool low) { OnSpaceLow(low); }),
+      raft_(parts.lane, &core_, parts.wal, parts.transport, &log_watchdog_, this) {
   TakeMembers();
 }
 
-Node::~Node() { *alive_ = false; }
+Node::~Node() {
+  *alive_ = false;
+  parts_.wal->SetSpaceObserver(nullptr);
+}
 
 void Node::Start() {
   compactor_.Start();
+  parts_.wal->SetSpaceObserver([this](bool low) { space_.SetLogShort(low); });
+  space_.Start();
   raft_.Wake();
 }
 
@@ -201,6 +209,11 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
   raft_.Applied(last.index);
+}
+
+void Node::OnSpaceLow(bool low) {
+  log_watchdog_.SetSpaceLow(low);
+  if (observer_ != nullptr) observer_->OnSpaceLow(low);
 }
 
 bool Node::IsPublished() const {

@@ -24,9 +24,11 @@
 #include "server/stages/auto_compactor.h"
 #include "server/stages/lease_stage.h"
 #include "server/stages/log_keeper.h"
+#include "server/stages/log_watchdog.h"
 #include "server/stages/proposer.h"
 #include "server/stages/raft_stage.h"
 #include "server/stages/read_gate.h"
+#include "server/stages/space_watch.h"
 #include "server/stages/unapplied_members.h"
 
 namespace conclave::server {
@@ -38,6 +40,8 @@ struct NodeOptions {
   std::vector<std::string> client_urls = {};  // as published in the member list
   size_t unapplied_entries_max = 5000;  // committed but not applied; beyond it: too many requests
   LogKeeperOptions log_keeper = {};
+  LogWatchdogOptions log_watchdog = {};
+  SpaceWatchOptions space = {};
   ApplyStageOptions apply = {};
   AutoCompactorOptions auto_compaction = {};
 };
@@ -51,6 +55,7 @@ struct NodeParts {
   raft::Transport* transport = nullptr;
   kv::Engine* engine = nullptr;
   kv::Store* store = nullptr;
+  FileSystem* file_system = nullptr;  // to ask for space; nullptr: not asked
 };
 
 // Told of what the rest of the server cares about; on the lane.
@@ -65,6 +70,8 @@ class NodeObserver {
   virtual void OnMembersChanged() = 0;
   // This member has applied its own removal: it has no business here any more. Told once.
   virtual void OnRemoved() = 0;
+  // A disk of this member runs short of space, or no longer does.
+  virtual void OnSpaceLow(bool low) = 0;
 };
 
 struct NodeCounters {
@@ -110,6 +117,7 @@ class Node : private RaftStageOwner {
   void ReadAsLessor(ReadGate::Done done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
+  SpaceWatch& space() { return space_; }
 
   // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table,
   // also if another member than `target` came to lead.
@@ -149,6 +157,7 @@ class Node : private RaftStageOwner {
   void OnApplied(const raft::Entry& last, size_t bytes);
   // The member list or what the log adds to it may have changed.
   void TakeMembers();
+  void OnSpaceLow(bool low);
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
   bool IsPublished() const;
@@ -166,6 +175,8 @@ class Node : private RaftStageOwner {
   LeaseStage leases_;
   AutoCompactor compactor_;
   LogKeeper log_keeper_;
+  LogWatchdog log_watchdog_;
+  SpaceWatch space_;
   RaftStage raft_;
   raft::RoleChange role_;
   raft::Term applied_term_;

@@ -12,6 +12,7 @@
 #include "raft/core/core.h"
 #include "raft/transport/transport.h"
 #include "raft/wal/wal.h"
+#include "server/stages/log_watchdog.h"
 
 namespace conclave::server {
 
@@ -42,7 +43,7 @@ class RaftStage {
  public:
   // None is owned; all must outlive the stage. Registers itself as the transport's receiver.
   RaftStage(Executor* lane, raft::Core* core, raft::Wal* wal, raft::Transport* transport,
-            RaftStageOwner* owner);
+            LogWatchdog* watchdog, RaftStageOwner* owner);
   ~RaftStage();
   RaftStage(const RaftStage&) = delete;
   RaftStage& operator=(const RaftStage&) = delete;
@@ -67,6 +68,7 @@ class RaftStage {
   raft::Core* const core_;
   raft::Wal* const wal_;
   raft::Transport* const transport_;
+  LogWatchdog* const watchdog_;
   RaftStageOwner* const owner_;
 
   std::vector<raft::Event> events_;

@@ -115,7 +115,8 @@ void TestCluster::Restart(size_t index) {
                   .wal = member.wal.get(),
                   .transport = member.transport.get(),
                   .engine = member.engine.get(),
-                  .store = member.store.get()};
+                  .store = member.store.get(),
+                  .file_system = &member.disk};
   auto recovered = Recover(std::move(opened->contents), *member.store);
   CHECK_MSG(recovered.ok(), MessageOf(recovered.status()));
   member.node = std::make_unique<Node>(options, parts, *std::move(recovered), random_.Next());

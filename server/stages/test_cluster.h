@@ -78,6 +78,7 @@ class TestCluster {
 
   Node& node(size_t member) { return *members_[member]->node; }
   kv::Store& store(size_t member) { return *members_[member]->store; }
+  MemoryFileSystem& disk(size_t member) { return members_[member]->disk; }
   size_t size() const { return members_.size(); }
   Random& random() { return random_; }
 
