@@ -35,9 +35,14 @@ class Puppet {
   // ---- Its process. ----
 
   void Start(uint64_t applied = 0) {
-    rules_.OnStart(id_, disk_, applied, /*store_revision=*/1);
+    Start({.applied = applied, .installed = 0, .revision = 1});
+  }
+  void Start(const StoreView& store) {
+    rules_.OnStart(id_, disk_, store);
+    const uint64_t applied = store.applied;
     view_ = {.term = disk_.hard_state.term,
              .leading = false,
+             .log_starts_anew = false,
              .last_index = raft::LogIndex(disk_.entries.size()),
              .durable = raft::LogIndex(disk_.entries.size()),
              .commit = raft::LogIndex(applied),
@@ -86,6 +91,26 @@ class Puppet {
     view_.term = raft::Term(term);
     view_.leading = false;
     Look();
+  }
+
+  // A snapshot as of an entry of `term` takes the place of its state, and then of its log.
+  void Install(uint64_t index, uint64_t term, int64_t revision) {
+    rules_.OnInstall(id_, {.index = index, .term = term, .configuration = ""}, revision);
+    view_.applied = view_.commit = view_.durable = view_.last_index = raft::LogIndex(index);
+    view_.log_starts_anew = true;
+    Look();
+  }
+  void ResetLog(uint64_t index, uint64_t term) {
+    raft::AppendTask task;
+    task.write = ++last_write_;
+    task.reset = {raft::LogIndex(index), raft::Term(term), disk_.configuration};
+    rules_.OnAppend(id_, task);
+    disk_.snapshot_index = raft::LogIndex(index);
+    disk_.snapshot_term = raft::Term(term);
+    disk_.entries.clear();
+    view_.log_starts_anew = false;
+    Look();
+    rules_.OnDurable(id_, last_write_);
   }
 
   // ---- What it says and believes. ----

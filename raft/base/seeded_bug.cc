@@ -185,6 +185,17 @@ constexpr Story kStories[] = {
      "liveness: progress under changes of membership"},
     {kWipedMemberRejoins, "a member that lost its data comes back under its old id",
      "raft: leader completeness"},
+    // ---- Snapshots between members. ----
+    {kSnapshotPositionLate, "a snapshot is said to stand where its source is by now",
+     "check: failed"},
+    {kSnapshotNotFlushed, "a snapshot takes the place of the state before it is durable",
+     "fatal: ended itself"},
+    {kSkippedProposalRetried, "a proposal that a snapshot may have skipped is made again",
+     "revision oracle: applied once"},
+    {kInstallNotMarked, "a state does not say that it has just come as a snapshot",
+     "durability: refused to start"},
+    {kSnapshotLogNotHeld, "the log is let go that a fetched snapshot is to be gone on from",
+     "snapshots: held log"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

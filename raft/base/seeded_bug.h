@@ -111,7 +111,13 @@
   BUG(kMemberChangeJudgedEarly, 73)   \
   BUG(kMemberChangeAskedAgain, 74)    \
   BUG(kUnstartedVoterCounted, 75)     \
-  BUG(kWipedMemberRejoins, 76)
+  BUG(kWipedMemberRejoins, 76)        \
+  /* Snapshots between members. */    \
+  BUG(kSnapshotPositionLate, 77)      \
+  BUG(kSnapshotNotFlushed, 78)        \
+  BUG(kSkippedProposalRetried, 79)    \
+  BUG(kInstallNotMarked, 80)          \
+  BUG(kSnapshotLogNotHeld, 81)
 
 namespace conclave {
 

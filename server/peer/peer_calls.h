@@ -22,6 +22,7 @@ enum class PeerMethod : uint8_t {
   kLeaseTimeToLive = 2,  // etcdserverpb.LeaseTimeToLiveRequest and Response
   kMembers = 3,          // peerpb.MembersRequest and Response; the one that a guest may ask
   kMemberChange = 4,     // peerpb.MemberChangeRequest, and the etcdserverpb response of the change
+  kSnapshotChunk = 5,    // server/stages/snapshot_wire.h
 };
 
 class PeerCalls {
