@@ -32,6 +32,30 @@ std::string EncodeState(uint64_t index, uint64_t term, int64_t revision) {
   return value;
 }
 
+struct State {
+  LogPosition position;
+  int64_t revision = 0;
+};
+
+absl::StatusOr<State> ReadState(const Engine& engine) {
+  const std::optional<std::string> value = engine.Get(kStateKey);
+  if (!value) return absl::DataLossError("the engine has lost the store's state");
+  ByteReader in(*value);
+  State state;
+  state.position.index = in.Fixed64();
+  state.position.term = in.Fixed64();
+  state.revision = static_cast<int64_t>(in.Fixed64());
+  if (!in.finished()) return absl::DataLossError("the store's state is damaged");
+  state.position.configuration = engine.Get(kConfigurationKey).value_or("");
+  return state;
+}
+
+std::string EncodeIndex(uint64_t index) {
+  std::string value;
+  PutFixed64(value, index);
+  return value;
+}
+
 absl::Status CheckFormat(std::string_view format) {
   if (format == kFormat) return absl::OkStatus();
   return absl::DataLossError(
@@ -80,14 +104,15 @@ absl::Status MvccStore::LoadAll() {
 }
 
 absl::Status MvccStore::LoadState() {
-  const std::optional<std::string> value = engine_->Get(kStateKey);
-  if (!value) return absl::DataLossError("the engine has lost the store's state");
-  ByteReader in(*value);
-  position_.index = written_index_ = in.Fixed64();
-  position_.term = in.Fixed64();
-  keys_->revision = static_cast<int64_t>(in.Fixed64());
+  absl::StatusOr<State> state = ReadState(*engine_);
+  if (!state.ok()) return state.status();
+  keys_->revision = state->revision;
+  position_ = std::move(state->position);
+  written_index_ = position_.index;
+  const std::string installed = engine_->Get(kInstalledKey).value_or(EncodeIndex(0));
+  ByteReader in(installed);
+  installed_index_ = in.Fixed64();
   if (!in.finished()) return absl::DataLossError("the store's state is damaged");
-  position_.configuration = engine_->Get(kConfigurationKey).value_or("");
   SIM_REACHED("kv.store.reopened");
   if (SEEDED_BUG(kRevisionReused) && keys_->revision > 1) --keys_->revision;
   return absl::OkStatus();
@@ -196,6 +221,15 @@ absl::Status MvccStore::Adopt(Engine* engine) {
   CHECK_MSG(position_.index >= before.index, "a snapshot older than the state it replaces");
   watches_->Reload(this);
   return absl::OkStatus();
+}
+
+absl::StatusOr<LogPosition> Store::MarkInstalled(Engine* incoming) {
+  absl::StatusOr<State> state = ReadState(*incoming);
+  if (!state.ok()) return state.status();
+  WriteBatch batch;
+  batch.Put(kInstalledKey, EncodeIndex(state->position.index));
+  if (!SEEDED_BUG(kInstallNotMarked)) incoming->Write(batch);
+  return std::move(state->position);
 }
 
 // ---- Reads. ----

@@ -37,6 +37,7 @@ class MvccStore final : public Store {
   void Commit() override;
   uint64_t applied_index() const override { return position_.index; }
   LogPosition position() const override { return position_; }
+  uint64_t installed_index() const override { return installed_index_; }
   absl::Status Adopt(Engine* engine) override;
 
   absl::Status Range(const etcdserverpb::RangeRequest& request,
@@ -95,6 +96,7 @@ class MvccStore final : public Store {
   class Members members_;
   class Alarms alarms_;
   LogPosition position_;
+  uint64_t installed_index_ = 0;
   uint64_t written_index_ = 0;  // the engine's position
   bool compacted_ = false;      // in this drain
   std::unique_ptr<WatchHub> watches_;

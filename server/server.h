@@ -46,6 +46,7 @@ class Server : private NodeObserver {
 
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnPublished() override;
+  void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;
   EventLoop* const loop_;

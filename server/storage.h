@@ -24,7 +24,7 @@ struct Storage {
   std::unique_ptr<DataDir> data_dir;
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::EngineHome> engine_home;
-  std::unique_ptr<kv::Engine> engine;
+  std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
   std::unique_ptr<kv::Store> store;
   raft::RecoveredState recovered;  // what the core starts from
   std::vector<std::string> notes;  // worth a log line each

@@ -26,6 +26,7 @@ Nemesis::Nemesis(World* world, const NemesisOptions& options, Random random)
       {options.weather, {"weather", &Nemesis::Weather}},
       {options.strand && world->size() > 1, {"strand", &Nemesis::Strand}},
       {options.flap, {"flap", &Nemesis::Flap}},
+      {options.away && world->size() > 1, {"away", &Nemesis::Away}},
       {options.client_cut, {"client-cut", &Nemesis::CutClients}},
       {options.disk_hang, {"disk-hang", &Nemesis::HangDisk}},
       {options.disk_full, {"disk-full", &Nemesis::FillDisk}},
@@ -110,7 +111,10 @@ void Nemesis::Restart(size_t position) {
 
 void Nemesis::RestartLater(size_t position) {
   if (world_->member(position).broken() || !restarting_.insert(position).second) return;
-  const Duration down = random_.OneIn(3) ? Milliseconds(1) : Lasts();
+  RestartAfter(position, random_.OneIn(3) ? Milliseconds(1) : Lasts());
+}
+
+void Nemesis::RestartAfter(size_t position, Duration down) {
   world_->scheduler().After(down, [this, alive = alive_, position] {
     if (*alive && restarting_.contains(position)) Restart(position);
   });
@@ -255,6 +259,16 @@ void Nemesis::FlapAgain(size_t position, int times) {
   const Duration heartbeat = world_->options().member.node.core.heartbeat_interval;
   UndoAfter(Between(heartbeat, 5 * heartbeat),
             [this, position, times] { FlapAgain(position, times - 1); });
+}
+
+// Long enough for the others to let go of the log that it will need.
+void Nemesis::Away() {
+  const std::optional<size_t> position = SomeRunning();
+  if (!position) return;
+  Count("away");
+  world_->EndMember(*position, random_.OneIn(2) ? EndOfProcess::kKill : EndOfProcess::kCrash);
+  restarting_.insert(*position);
+  RestartAfter(*position, Between(Seconds(3), Seconds(15)));
 }
 
 void Nemesis::CutClients() {

@@ -56,6 +56,7 @@ class Nemesis {
   void Strand();
   void Flap();
   void FlapAgain(size_t position, int times);
+  void Away();
   void CutClients();
   void HangDisk();
   void FillDisk();
@@ -65,6 +66,7 @@ class Nemesis {
 
   void EndAndRestart(EndOfProcess how);
   void RestartLater(size_t position);
+  void RestartAfter(size_t position, Duration down);
   void Restart(size_t position);
   void Resume(size_t position);
   void HealMember(size_t position);

@@ -37,6 +37,27 @@ void DrawRaft(Random random, MemberOptions& member) {
   member.node.unapplied_entries_max = OneOf<size_t>(random, {20, 5000, 5000});
 }
 
+// Logs so short that whoever was away for a moment needs a snapshot, and all that bounds its way.
+void DrawSnapshots(Random random, MemberOptions& member) {
+  raft::CoreConfig& core = member.node.core;
+  core.tail_entries_max = OneOf<uint64_t>(random, {0, 1, 5, 50, 5000});
+  core.tail_bytes_max = OneOf<size_t>(random, {200, 64 << 20, 64 << 20});
+  server::SnapshotSourceOptions& source = member.node.snapshot_source;
+  source.chunk_bytes = OneOf<size_t>(random, {500, 4 << 10, 64 << 10});
+  source.bytes_per_second = OneOf<uint64_t>(random, {100 << 10, 256 << 20, 256 << 20});
+  source.sessions_max = OneOf<size_t>(random, {1, 4});
+  source.idle_max = Seconds(OneOf<int64_t>(random, {3, 10}));
+  source.held_back_bytes_max = OneOf<size_t>(random, {2 << 10, 100 << 10, 512 << 20});
+  source.caught_up_entries = OneOf<uint64_t>(random, {0, 5, 1000});
+  server::SnapshotFetcherOptions& fetcher = member.node.snapshot_fetcher;
+  fetcher.call_timeout = Seconds(OneOf<int64_t>(random, {1, 10}));
+  fetcher.retry_after = Milliseconds(OneOf<int64_t>(random, {10, 100}));
+  fetcher.source_lost_after = Seconds(OneOf<int64_t>(random, {1, 10}));
+  fetcher.unwanted_after = Seconds(OneOf<int64_t>(random, {2, 60}));
+  // Each chunk takes as long as a flush, twice.
+  if (member.flush_time > Milliseconds(100)) source.chunk_bytes = 64 << 10;
+}
+
 void DrawStore(Random random, MemberOptions& member) {
   kv::StoreOptions& store = member.store;
   store.seed = random.Next();
@@ -83,6 +104,7 @@ NemesisOptions DrawNemesis(Random random) {
   nemesis.wall_jump = Chance(random, 10);
   nemesis.strand = Chance(random, 25);
   nemesis.flap = Chance(random, 30);
+  nemesis.away = Chance(random, 30);
   nemesis.disk_hang = Chance(random, 20);
   nemesis.disk_full = Chance(random, 10);
   nemesis.sync_error = Chance(random, 15);
@@ -104,6 +126,7 @@ std::string Faults(const NemesisOptions& nemesis) {
                                                          {nemesis.weather, "weather"},
                                                          {nemesis.strand, "strand"},
                                                          {nemesis.flap, "flap"},
+                                                         {nemesis.away, "away"},
                                                          {nemesis.client_cut, "client-cut"},
                                                          {nemesis.disk_hang, "disk-hang"},
                                                          {nemesis.disk_full, "disk-full"},
@@ -129,6 +152,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   world.network = DrawNetwork(random.Stream("network"));
   DrawRaft(random.Stream("raft"), world.member);
   DrawStore(random.Stream("store"), world.member);
+  DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
@@ -152,6 +176,12 @@ std::string SwarmOptions::Describe() const {
   text += fmt::format("log       segments of {} bytes, kept {} entries, flush takes {} ms\n",
                       member.segment_bytes, member.node.log_keeper.entries_max,
                       ToMilliseconds(member.flush_time));
+  const server::SnapshotSourceOptions& snapshots = member.node.snapshot_source;
+  text += fmt::format(
+      "snapshots tail of {} entries / {} bytes, chunks of {} bytes, {} bytes/s, {} at a time, held "
+      "back {} bytes\n",
+      core.tail_entries_max, core.tail_bytes_max, snapshots.chunk_bytes, snapshots.bytes_per_second,
+      snapshots.sessions_max, snapshots.held_back_bytes_max);
   text += fmt::format(
       "network   {:.3g}-{:.3g} ms, {}/1000 up to {} ms, lost {}/1000, repeated {}/1000, {}\n",
       ToSeconds(net.delay_min) * 1e3, ToSeconds(net.delay_max) * 1e3, net.slow_permille,

@@ -23,6 +23,7 @@ struct NemesisOptions {
   bool weather = false;     // the network gets worse for a while
   bool strand = false;      // the leader is left alone without knowing, with answers on their way
   bool flap = false;        // a member is killed again and again, with answers on their way
+  bool away = false;        // a member is down for so long that the others let its log go
   bool client_cut = false;  // clients lose sight of a member
   bool disk_hang = false;
   bool disk_full = false;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <deque>
 #include <utility>
 
 #include "jepsen-style-tests/sim/member_links.h"
@@ -21,11 +22,21 @@ namespace {
 
 constexpr const char* kDbDirectory = "db";
 
-// The lane that may block: a flush runs in one go, but only after the time it takes.
+// The lane that may block: a flush runs in one go, but only after the time it takes. It holds its
+// tasks itself, for they hold engines, which must not outlive the process.
 class BackgroundLane : public Executor {
  public:
   BackgroundLane(MemberLane* lane, Duration delay) : lane_(lane), delay_(delay) {}
-  void Post(Task task) override { lane_->RunAt(lane_->Now() + delay_, std::move(task)); }
+  void Post(Task task) override {
+    tasks_.push_back(std::move(task));
+    lane_->RunAt(lane_->Now() + delay_, [this] {
+      Task next = std::move(tasks_.front());
+      tasks_.pop_front();
+      next();
+    });
+  }
+  // Forgets what was posted; the lane must have ended.
+  void Drop() { tasks_.clear(); }
   TimerId RunAt(Instant when, Task task) override { return lane_->RunAt(when, std::move(task)); }
   void CancelTimer(TimerId timer) override { lane_->CancelTimer(timer); }
   Instant Now() const override { return lane_->Now(); }
@@ -33,6 +44,7 @@ class BackgroundLane : public Executor {
  private:
   MemberLane* const lane_;
   const Duration delay_;
+  std::deque<Task> tasks_;
 };
 
 }  // namespace
@@ -52,6 +64,7 @@ struct Member::Process : server::NodeObserver {
       if (const auto call = served.lock()) call->Close();
     }
     if (node != nullptr) node->SetObserver(nullptr);
+    background.Drop();
     member->memory_disk_.Detach();
   }
 
@@ -61,6 +74,9 @@ struct Member::Process : server::NodeObserver {
     member->world_->Note("{} leads term {}", member->name(), change.term.value());
   }
   void OnPublished() override {}
+  void OnSnapshotNews(std::string_view line) override {
+    member->world_->Note("{}: {}", member->name(), line);
+  }
 
   // Closed ones are dropped when the list has doubled.
   void Remember(const std::shared_ptr<ServedCall>& call) {
@@ -76,7 +92,7 @@ struct Member::Process : server::NodeObserver {
   BackgroundLane background;
   MemberLinks links;
   std::unique_ptr<kv::EngineHome> engine_home;
-  std::unique_ptr<kv::Engine> engine;
+  std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::Store> store;
   std::unique_ptr<server::Node> node;
@@ -170,8 +186,10 @@ absl::Status Member::StartProcess() {
   store_options.recorder = [this](const auto& revisions) { world_->OnEvents(*this, revisions); };
   auto store = kv::Store::Open(process.engine.get(), store_options, world_->bootstrap_members());
   if (!store.ok()) return store.status();
-  world_->invariants().OnStart(id(), opened->contents, (*store)->applied_index(),
-                               (*store)->revision());
+  world_->invariants().OnStart(id(), opened->contents,
+                               {.applied = (*store)->applied_index(),
+                                .installed = (*store)->installed_index(),
+                                .revision = (*store)->revision()});
   process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
   process.store =
       std::make_unique<ObservedStore>(id(), *std::move(store), &world_->invariants(), world_);
@@ -187,7 +205,9 @@ absl::Status Member::StartProcess() {
                                 .clock = &process.lane,
                                 .wal = process.wal.get(),
                                 .transport = &process.links,
-                                .engine = process.engine.get(),
+                                .peers = &process.links,
+                                .engine_home = process.engine_home.get(),
+                                .engine = &process.engine,
                                 .store = process.store.get()};
   process.node = std::make_unique<server::Node>(node_options, parts, *std::move(recovered),
                                                 random_.Stream(fmt::format("{}", ++runs_)).Next());

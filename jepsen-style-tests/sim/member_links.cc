@@ -52,13 +52,20 @@ void MemberLinks::RefuseProposals(const raft::Message& message) {
 void MemberLinks::Receive(const Bytes& bytes) {
   absl::StatusOr<raft::Message> message = raft::DecodeMessage(bytes);
   CHECK_MSG(message.ok(), MessageOf(message.status()));
-  connected_.insert(message->from);
+  OnConnected(message->from);
   std::vector<raft::Message> messages{*std::move(message)};
   if (receiver_.received) receiver_.received(messages);
 }
 
 void MemberLinks::OnQuestion(server::PeerMethod method, const std::string& request, Answer answer) {
-  if (handler_) handler_(method, request, std::move(answer));
+  const auto handler = handlers_.find(method);
+  if (handler != handlers_.end() && handler->second) handler->second(request, std::move(answer));
+}
+
+std::optional<Instant> MemberLinks::ConnectedSince(raft::NodeId peer) const {
+  const auto since = connected_.find(peer);
+  if (since == connected_.end()) return std::nullopt;
+  return since->second;
 }
 
 void MemberLinks::OnUnreachable(raft::NodeId peer) {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,14 +27,18 @@ class MemberLinks : public raft::Transport, public server::PeerCalls {
   void SetReceiver(Receiver receiver) override { receiver_ = std::move(receiver); }
   void Send(std::vector<raft::Message> messages) override;
 
-  void SetHandler(Handler handler) override { handler_ = std::move(handler); }
+  void SetHandler(server::PeerMethod method, Handler handler) override {
+    handlers_[method] = std::move(handler);
+  }
+  std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, server::PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
 
   // From the world, on this member's lane.
   void Receive(const Bytes& bytes);
   void OnQuestion(server::PeerMethod method, const std::string& request, Answer answer);
-  void OnConnected(raft::NodeId peer) { connected_.insert(peer); }
+  // The peer can be reached, from now on if it could not before.
+  void OnConnected(raft::NodeId peer) { connected_.emplace(peer, lane_->Now()); }
   void OnUnreachable(raft::NodeId peer);
 
  private:
@@ -55,8 +59,8 @@ class MemberLinks : public raft::Transport, public server::PeerCalls {
   const raft::NodeId self_;
   MemberLane* const lane_;
   Receiver receiver_;
-  Handler handler_;
-  std::set<raft::NodeId> connected_;
+  std::map<server::PeerMethod, Handler> handlers_;
+  std::map<raft::NodeId, Instant> connected_;  // since when
   std::map<uint64_t, Question> questions_;
   uint64_t last_question_ = 0;
   std::shared_ptr<MemberLinks*> alive_;

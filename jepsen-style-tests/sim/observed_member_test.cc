@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,16 @@ class Link : public raft::Transport {
   Receiver receiver_;
 };
 
+// Nobody needs to ask anybody here: the logs reach back to where the slowest is.
+class NoPeers : public server::PeerCalls {
+ public:
+  void SetHandler(server::PeerMethod, Handler) override {}
+  std::optional<Instant> ConnectedSince(NodeId) const override { return std::nullopt; }
+  void CallPeer(NodeId, server::PeerMethod, std::string, Duration, Answer) override {
+    CHECK_MSG(false, "a member asks another");
+  }
+};
+
 // Says that a write is durable as soon as it is handed over.
 class HastyWal : public raft::Wal {
  public:
@@ -74,7 +85,7 @@ struct Member {
   MemoryFileSystem disk;
   std::unique_ptr<Link> link;
   std::unique_ptr<raft::Wal> wal;
-  std::unique_ptr<kv::MemoryEngine> engine;
+  std::shared_ptr<kv::Engine> engine;
   std::unique_ptr<kv::Store> store;
   std::unique_ptr<server::Node> node;  // null while down
 };
@@ -159,11 +170,14 @@ class Cluster {
     auto opened = raft::Wal::Open(member.disk, OptionsOf(member), &lane_);
     CHECK(opened.ok());
     // Keeps what its log was let go of for; else the log is replayed from its start.
-    if (member.engine == nullptr) member.engine = std::make_unique<kv::MemoryEngine>();
+    if (member.engine == nullptr) member.engine = std::make_shared<kv::MemoryEngine>();
     std::vector<etcdserverpb::Member> bootstrap(kMembers);
     for (size_t i = 0; i < kMembers; ++i) bootstrap[i].set_id(i + 1);
     auto store = *kv::Store::Open(member.engine.get(), {}, bootstrap);
-    invariants_.OnStart(member.id, opened->contents, store->applied_index(), store->revision());
+    invariants_.OnStart(member.id, opened->contents,
+                        {.applied = store->applied_index(),
+                         .installed = store->installed_index(),
+                         .revision = store->revision()});
     member.wal = std::make_unique<ObservedWal>(member.id, std::move(opened->wal), &invariants_);
     if (hasty_) member.wal = std::make_unique<HastyWal>(std::move(member.wal));
     member.store =
@@ -173,7 +187,7 @@ class Cluster {
     member.node->Start();
   }
 
-  std::unique_ptr<server::Node> MakeNode(const Member& member, raft::RecoveredState recovered) {
+  std::unique_ptr<server::Node> MakeNode(Member& member, raft::RecoveredState recovered) {
     server::NodeOptions options;
     options.core.id = member.id;
     options.core.heartbeat_interval = Milliseconds(10);
@@ -184,7 +198,9 @@ class Cluster {
                                   .clock = &lane_,
                                   .wal = member.wal.get(),
                                   .transport = member.link.get(),
-                                  .engine = member.engine.get(),
+                                  .peers = &no_peers_,
+                                  .engine_home = nullptr,
+                                  .engine = &member.engine,
                                   .store = member.store.get()};
     return std::make_unique<server::Node>(options, parts, std::move(recovered), random_.Next());
   }
@@ -203,6 +219,7 @@ class Cluster {
   const bool hasty_;
   raft::Configuration configuration_;
   ManualExecutor lane_;
+  NoPeers no_peers_;
   RaftInvariants invariants_;
   AppliedCounter applied_;
   std::vector<std::unique_ptr<Member>> members_;

@@ -29,6 +29,12 @@ kv::ApplyResult ObservedStore::ApplyConfiguration(uint64_t index, uint64_t term,
   return result;
 }
 
+absl::Status ObservedStore::Adopt(kv::Engine* engine) {
+  absl::Status status = store_->Adopt(engine);
+  if (status.ok()) invariants_->OnInstall(member_, store_->position(), store_->revision());
+  return status;
+}
+
 void ObservedStore::Tell(const AppliedEntry& entry, const kv::ApplyResult& result) {
   const int64_t revision = store_->revision();
   // The rules of Raft know what is inside a kConfiguration entry themselves.

@@ -46,7 +46,8 @@ class ObservedStore final : public kv::Store {
   void Commit() override { store_->Commit(); }
   uint64_t applied_index() const override { return store_->applied_index(); }
   kv::LogPosition position() const override { return store_->position(); }
-  absl::Status Adopt(kv::Engine* engine) override { return store_->Adopt(engine); }
+  uint64_t installed_index() const override { return store_->installed_index(); }
+  absl::Status Adopt(kv::Engine* engine) override;
 
   int64_t revision() const override { return store_->revision(); }
   int64_t compact_revision() const override { return store_->compact_revision(); }

@@ -21,20 +21,22 @@ RaftInvariants::Member& RaftInvariants::At(NodeId member) {
 }
 
 void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
-                             uint64_t applied_index, int64_t store_revision) {
+                             const StoreView& store) {
   const auto [found, is_new] = members_.try_emplace(member, recovered);
   Member& of = found->second;
   const std::string wrong = is_new ? "" : of.mirror.Restart(recovered);
   findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
-  of.applied = applied_index;
-  of.revision = store_revision;
+  of.applied = store.applied;
+  of.installed = store.installed;
+  of.revision = store.revision;
   const Disk& log = of.mirror.log();
   // As a core begins (raft/core/state.cc).
-  const LogIndex commit = std::max(log.start.index, LogIndex(applied_index));
+  const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
              .leading = false,
+             .log_starts_anew = false,
              .last_index = log.last_index(),
              .durable = log.last_index(),
              .commit = commit,
@@ -48,7 +50,9 @@ void RaftInvariants::CheckStore(NodeId member, const Member& of) {
   findings_.Expect(applied <= committed(),
                    "durability: the store of {} holds entry {}, which was never committed",
                    member.value(), of.applied);
-  findings_.Expect(applied >= log.start.index && applied <= log.last_index(),
+  // A snapshot that has just come may be followed by the log from before it.
+  const bool reaches = applied <= log.last_index() || of.applied == of.installed;
+  findings_.Expect(applied >= log.start.index && reaches,
                    "durability: the store of {} ends at {}, its log has {} to {}", member.value(),
                    of.applied, log.start.index.Next().value(), log.last_index().value());
   CheckRevision(member, of.applied, of.revision);
@@ -65,8 +69,24 @@ void RaftInvariants::OnWiped(NodeId member) { members_.erase(member); }
 void RaftInvariants::OnAppend(NodeId member, const raft::AppendTask& task) {
   Member& of = At(member);
   if (task.hard_state) CheckHardState(member, *task.hard_state, of.mirror.log().hard_state);
+  if (task.reset) CheckReset(member, of, *task.reset);
   of.mirror.Append(task);
   checker_.OnWritten(member, of.mirror.log(), task.entries);
+}
+
+// The state machine holds, durably, what the new log does not (docs/snapshots.md).
+void RaftInvariants::CheckReset(NodeId member, const Member& of, const raft::LogStart& to) {
+  findings_.Expect(to.index == LogIndex(of.applied),
+                   "durability: {} starts its log anew after {}, its store is at {}",
+                   member.value(), to.index.value(), of.applied);
+  findings_.Expect(IsCommitted(to.index, to.term),
+                   "state machine safety: {} starts its log anew after entry {} of term {}, which "
+                   "is not committed",
+                   member.value(), to.index.value(), to.term.value());
+}
+
+bool RaftInvariants::IsCommitted(LogIndex index, Term term) const {
+  return index > LogIndex(0) && index <= committed() && checker_.Committed(index).term == term;
 }
 
 void RaftInvariants::CheckHardState(NodeId member, const HardState& now, const HardState& before) {
@@ -98,20 +118,12 @@ void RaftInvariants::OnRelease(NodeId member, const raft::LogStart& to) {
   of.mirror.Release(to);
 }
 
-// Nobody can be sent what is gone, so everybody has it (raft/core/compaction.h).
 void RaftInvariants::CheckReleased(NodeId member, const Member& of, const raft::LogStart& to) {
   const raft::Configuration& configuration = of.mirror.ConfigurationAt(to.index);
   const bool right =
       of.mirror.log().TermAt(to.index) == to.term && configuration == to.configuration;
   findings_.Expect(right, "durability: {} begins its log after {} with another term or members",
                    member.value(), to.index.value());
-  for (const NodeId id : configuration.Members()) {
-    const auto other = members_.find(id);
-    if (other == members_.end()) continue;
-    findings_.Expect(other->second.mirror.disk().Covers(to.index, to.term),
-                     "durability: {} lets go of its log up to {}, which {} does not hold",
-                     member.value(), to.index.value(), id.value());
-  }
 }
 
 void RaftInvariants::OnSent(const raft::Message& message) {
@@ -164,6 +176,19 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
   of.revision = revision;
 }
 
+void RaftInvariants::OnInstall(NodeId member, const kv::LogPosition& position, int64_t revision) {
+  Member& of = At(member);
+  findings_.Expect(position.index > of.applied, "monotone: {} goes from entry {} to a snapshot of {}",
+                   member.value(), of.applied, position.index);
+  findings_.Expect(IsCommitted(LogIndex(position.index), Term(position.term)),
+                   "state machine safety: {} installs a snapshot of entry {} of term {}, which is "
+                   "not committed",
+                   member.value(), position.index, position.term);
+  CheckRevision(member, position.index, revision);
+  of.applied = of.installed = position.index;
+  of.revision = revision;
+}
+
 void RaftInvariants::CheckRevision(NodeId member, uint64_t index, int64_t revision) {
   if (revisions_.size() <= index) revisions_.resize(index + 1);
   int64_t& known = revisions_[index];
@@ -178,6 +203,7 @@ void RaftInvariants::AfterEvent(NodeId member, const raft::Core& core) {
   findings_.Expect(!broken.has_value(), "core: {}: {}", member.value(), broken.value_or(""));
   OnView(member, {.term = core.term(),
                   .leading = core.leading(),
+                  .log_starts_anew = core.log_starts_anew(),
                   .last_index = core.last_index(),
                   .durable = core.durable(),
                   .commit = core.commit(),
@@ -189,6 +215,7 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   if (view == of.view) return;
   const CoreView before = std::exchange(of.view, view);
   CheckMonotone(member, before, view);
+  if (view.log_starts_anew) return;  // what passed the seams is the old one
   CheckLog(member, of);
   const MirroredMember& mirror = of.mirror;
   if (view.leading && (!before.leading || before.term != view.term)) {
@@ -228,7 +255,8 @@ void RaftInvariants::CheckLog(NodeId member, const Member& of) {
                    "durability: the log of {} ends at {}, what it wrote at {}", member.value(),
                    of.view.last_index.value(), log.last_index().value());
   const LogIndex durable = of.view.durable;
-  findings_.Expect(of.mirror.disk().Covers(durable, log.TermAt(durable)),
+  findings_.Expect(durable <= LogIndex(of.installed) ||
+                       of.mirror.disk().Covers(durable, log.TermAt(durable)),
                    "durability: {} counts on entry {} of term {}, which is not on its disk",
                    member.value(), durable.value(), log.TermAt(durable).value());
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "jepsen-style-tests/sim/mirrored_member.h"
+#include "kvstore/store.h"
 #include "raft/core/cluster_checker.h"
 #include "raft/core/core.h"
 #include "raft/core/findings.h"
@@ -27,11 +28,19 @@ namespace conclave::sim {
 struct CoreView {
   raft::Term term;
   bool leading = false;
+  bool log_starts_anew = false;  // as Core's
   raft::LogIndex last_index;
   raft::LogIndex durable;
   raft::LogIndex commit;
   raft::LogIndex applied;
   friend bool operator==(const CoreView&, const CoreView&) = default;
+};
+
+// Where a store stands when it is opened.
+struct StoreView {
+  uint64_t applied = 0;
+  uint64_t installed = 0;  // kv::Store::installed_index
+  int64_t revision = 0;
 };
 
 class RaftInvariants {
@@ -44,8 +53,7 @@ class RaftInvariants {
 
   // A new run: the log has been read back and the store opened, and nothing has been said or
   // written yet. What the first run of a member finds is believed.
-  void OnStart(raft::NodeId member, const raft::WalContents& recovered, uint64_t applied_index,
-               int64_t store_revision);
+  void OnStart(raft::NodeId member, const raft::WalContents& recovered, const StoreView& store);
   // The process is gone, however it ended; its disk is not.
   void OnCrash(raft::NodeId member);
   // Its disk is gone too, and what the next OnStart finds is believed. The promises of its earlier
@@ -69,6 +77,8 @@ class RaftInvariants {
 
   // `command` is empty for an entry without one; `revision` is the store's after it.
   void OnApply(raft::NodeId member, uint64_t index, std::string_view command, int64_t revision);
+  // A snapshot as of `position` took the place of the state.
+  void OnInstall(raft::NodeId member, const kv::LogPosition& position, int64_t revision);
 
   // ---- The core. ----
 
@@ -93,8 +103,9 @@ class RaftInvariants {
 
     MirroredMember mirror;
     CoreView view;         // after the last event of this run
-    uint64_t applied = 0;  // by the store, in this run or before it
-    int64_t revision = 0;  // of the store
+    uint64_t applied = 0;    // by the store, in this run or before it
+    uint64_t installed = 0;  // the last snapshot of the store; what it holds needs no log
+    int64_t revision = 0;    // of the store
   };
 
   Member& At(raft::NodeId member);
@@ -102,6 +113,8 @@ class RaftInvariants {
                       const raft::HardState& before);
   void CheckStore(raft::NodeId member, const Member& of);
   void CheckRevision(raft::NodeId member, uint64_t index, int64_t revision);
+  void CheckReset(raft::NodeId member, const Member& of, const raft::LogStart& to);
+  bool IsCommitted(raft::LogIndex index, raft::Term term) const;
   void CheckHandOver(const raft::Message& message);
   void CheckAccepted(const raft::Message& message, const raft::AppendResponse& response);
   void CheckMonotone(raft::NodeId member, const CoreView& before, const CoreView& now);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,13 +36,20 @@ class Puppet {
   // ---- Its process. ----
 
   void Start(uint64_t applied = 0) {
-    rules_.OnStart(id_, disk_, applied, /*store_revision=*/1);
+    Start({.applied = applied, .installed = 0, .revision = 1});
+  }
+  void Start(const StoreView& store) {
+    rules_.OnStart(id_, disk_, store);
+    const raft::LogIndex applied(store.applied);
+    const raft::LogIndex log_end = disk_.snapshot_index + disk_.entries.size();
+    const raft::LogIndex last = std::max(log_end, applied);
     view_ = {.term = disk_.hard_state.term,
              .leading = false,
-             .last_index = raft::LogIndex(disk_.entries.size()),
-             .durable = raft::LogIndex(disk_.entries.size()),
-             .commit = raft::LogIndex(applied),
-             .applied = raft::LogIndex(applied)};
+             .log_starts_anew = applied > log_end,
+             .last_index = last,
+             .durable = last,
+             .commit = applied,
+             .applied = applied};
   }
   void Restart() {
     rules_.OnCrash(id_);
@@ -71,7 +79,7 @@ class Puppet {
     rules_.OnDurable(id_, last_write_);
     if (last_hard_state_) disk_.hard_state = *last_hard_state_;
     if (last_written_.empty()) return;
-    disk_.entries.resize(last_written_.front().index.value() - 1);
+    disk_.entries.resize(last_written_.front().index - disk_.snapshot_index - 1);
     disk_.entries.insert(disk_.entries.end(), last_written_.begin(), last_written_.end());
     view_.durable = last_written_.back().index;
   }
@@ -86,6 +94,26 @@ class Puppet {
     view_.term = raft::Term(term);
     view_.leading = false;
     Look();
+  }
+
+  // A snapshot as of an entry of `term` takes the place of its state, and then of its log.
+  void Install(uint64_t index, uint64_t term, int64_t revision) {
+    rules_.OnInstall(id_, {.index = index, .term = term, .configuration = ""}, revision);
+    view_.applied = view_.commit = view_.durable = view_.last_index = raft::LogIndex(index);
+    view_.log_starts_anew = true;
+    Look();
+  }
+  void ResetLog(uint64_t index, uint64_t term) {
+    raft::AppendTask task;
+    task.write = ++last_write_;
+    task.reset = {raft::LogIndex(index), raft::Term(term), disk_.configuration};
+    rules_.OnAppend(id_, task);
+    disk_.snapshot_index = raft::LogIndex(index);
+    disk_.snapshot_term = raft::Term(term);
+    disk_.entries.clear();
+    view_.log_starts_anew = false;
+    Look();
+    rules_.OnDurable(id_, last_write_);
   }
 
   // ---- What it says and believes. ----

@@ -80,12 +80,66 @@ TEST_F(RaftInvariantsTest, ALateAcknowledgementOfAReplacedEntryIsWell) {
   EXPECT_THAT(rules_.problems(), IsEmpty());
 }
 
-TEST_F(RaftInvariantsTest, ALogIsLetGoWhenEverybodyHasIt) {
+TEST_F(RaftInvariantsTest, ASnapshotTakesThePlaceOfStateAndLog) {
   Commit2();
-  for (Puppet* other : {&c_, &learner_}) {
-    other->EnterTerm(1, 0);
-    other->WriteAndSync({Noop(1, 1), Command(2, 1, "x")});
-  }
+  c_.EnterTerm(1, 0);
+  c_.Install(2, 1, 2);
+  c_.ResetLog(2, 1);
+  c_.Acknowledge(1, 1, 2);
+  a_.WriteAndSync({Command(3, 1, "y")});
+  c_.WriteAndSync({Command(3, 1, "y")});
+  c_.Acknowledge(1, 1, 3);
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
+TEST_F(RaftInvariantsTest, ACrashBetweenASnapshotAndTheLogsResetIsWell) {
+  Commit2();
+  c_.EnterTerm(1, 0);
+  c_.Install(2, 1, 2);
+  rules_.OnCrash(NodeId(3));
+  c_.Start({.applied = 2, .installed = 2, .revision = 2});
+  c_.Look();
+  c_.ResetLog(2, 1);
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
+TEST_F(RaftInvariantsTest, ASnapshotOfWhatIsNotCommitted) {
+  Elect1();
+  a_.WriteAndSync({Command(2, 1, "x")});
+  c_.Install(2, 1, 2);
+  ExpectProblem("state machine safety", "3 installs a snapshot of entry 2 of term 1");
+}
+
+TEST_F(RaftInvariantsTest, ASnapshotWithAnotherRevision) {
+  Commit2();
+  c_.Install(2, 1, 7);
+  ExpectProblem("state machine safety", "3 has revision 7 after entry 2, 2 was seen there");
+}
+
+TEST_F(RaftInvariantsTest, ASnapshotFromThePast) {
+  Commit2();
+  a_.Install(1, 1, 1);
+  ExpectProblem("monotone", "1 goes from entry 2 to a snapshot of 1");
+}
+
+TEST_F(RaftInvariantsTest, ALogIsStartedAnewElsewhereThanTheStoreIs) {
+  Commit2();
+  c_.EnterTerm(1, 0);
+  c_.Install(2, 1, 2);
+  c_.ResetLog(1, 1);
+  ExpectProblem("durability", "3 starts its log anew after 1, its store is at 2");
+}
+
+TEST_F(RaftInvariantsTest, AnAcknowledgementLeavesBeforeTheLogsResetIsDurable) {
+  Commit2();
+  c_.EnterTerm(1, 0);
+  c_.Install(2, 1, 2);
+  c_.Acknowledge(1, 1, 2);
+  ExpectProblem("left before durable", "3 acknowledges 2 with a log up to 0 on its disk");
+}
+
+TEST_F(RaftInvariantsTest, ALogIsLetGoOfThatWasApplied) {
+  Commit2();
   a_.Release(2, 1);
   EXPECT_THAT(rules_.problems(), IsEmpty());
   a_.disk().snapshot_index = LogIndex(1);  // no write leaves this
@@ -412,10 +466,13 @@ TEST_F(RaftInvariantsTest, TheStoreIsBehindTheLog) {
   ExpectProblem("durability", "the store of 1 ends at 0, its log has 3 to 2");
 }
 
-TEST_F(RaftInvariantsTest, ALogIsLetGoThatAnotherLacks) {
+// The new state and the old log, as a crash leaves them between the two.
+TEST_F(RaftInvariantsTest, ALogFromBeforeAnAppliedStateIsALogThatLostItsEnd) {
   Commit2();
-  a_.Release(2, 1);
-  ExpectProblem("durability", "1 lets go of its log up to 2, which 3 does not hold");
+  c_.disk().hard_state = {.term = Term(1), .vote = raft::kNoNode};
+  rules_.OnCrash(NodeId(3));
+  c_.Start({.applied = 2, .installed = 0, .revision = 2});
+  ExpectProblem("durability", "the store of 3 ends at 2, its log has 1 to 0");
 }
 
 TEST_F(RaftInvariantsTest, ALogIsLetGoThatIsNotApplied) {
@@ -432,7 +489,7 @@ TEST(RaftInvariantsCoreTest, ACoreThatLeadsAloneKeepsEveryRule) {
   RaftInvariants rules;
   raft::WalContents recovered;
   recovered.configuration = alone;
-  rules.OnStart(id, recovered, 0, 1);
+  rules.OnStart(id, recovered, {.applied = 0, .installed = 0, .revision = 1});
   raft::RecoveredState state;
   state.configuration = alone;
   raft::CoreConfig config;

@@ -132,6 +132,17 @@ void World::AfterEvent(Member& member) {
   trace_->Mix(static_cast<uint64_t>(NowNs()));
   if (member.silent()) return BurySoon(member);
   invariants_.AfterEvent(member.id(), member.node().core());
+  CheckHeldLog(member);
+}
+
+// Whoever fetches a snapshot here will go on from the log after it.
+void World::CheckHeldLog(Member& member) {
+  const raft::Core& core = member.node().core();
+  const std::optional<raft::LogIndex> held = member.node().log_held_for_snapshots();
+  if (!held || core.log_starts_anew() || core.LogStartAt(*held)) return;
+  Report(fmt::format("snapshots: held log: {} has let go of its log after {}, which is to follow a "
+                     "snapshot",
+                     member.name(), held->value()));
 }
 
 // Not from within its own event.

@@ -113,6 +113,7 @@ class World : public StoreObserver {
  private:
   void Connect(raft::NodeId a, raft::NodeId b);
   void Disconnect(raft::NodeId from, raft::NodeId peer, Duration after);
+  void CheckHeldLog(Member& member);
   void BreakCalls(Member& member, bool silently);
   Duration Between(Duration low, Duration high);
 

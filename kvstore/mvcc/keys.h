@@ -33,8 +33,9 @@ inline constexpr std::string_view kStateKey = "m/state";    // applied index and
 inline constexpr std::string_view kConfigurationKey = "m/configuration";  // of LogPosition, if any
 inline constexpr std::string_view kCompactKey = "m/compact";  // compacted revision, replicated
 inline constexpr std::string_view kCompactedKey =
-    "m/compacted";                                              // how far this member's removal got
-inline constexpr std::string_view kMemberPrefix = "m/member/";  // + id
+    "m/compacted";  // how far this member's removal got
+inline constexpr std::string_view kInstalledKey = "m/installed";  // Store::installed_index
+inline constexpr std::string_view kMemberPrefix = "m/member/";    // + id
 inline constexpr std::string_view kRemovedPrefix = "m/removed/";  // + id of a former member
 inline constexpr std::string_view kAlarmPrefix = "m/alarm/";      // + member id, type
 

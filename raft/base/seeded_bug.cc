@@ -170,6 +170,17 @@ constexpr Story kStories[] = {
      "unit tests of the store: members"},
     {kSnapshotResumeSkipsRow, "a snapshot that is gone on with lacks the row after the last one",
      "the sums of a snapshot: it never arrives"},
+    // ---- Snapshots between members. ----
+    {kSnapshotPositionLate, "a snapshot is said to stand where its source is by now",
+     "check: failed"},
+    {kSnapshotNotFlushed, "a snapshot takes the place of the state before it is durable",
+     "fatal: ended itself"},
+    {kSkippedProposalRetried, "a proposal that a snapshot may have skipped is made again",
+     "revision oracle: applied once"},
+    {kInstallNotMarked, "a state does not say that it has just come as a snapshot",
+     "durability: refused to start"},
+    {kSnapshotLogNotHeld, "the log is let go that a fetched snapshot is to be gone on from",
+     "snapshots: held log"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

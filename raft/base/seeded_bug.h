@@ -101,7 +101,13 @@
   BUG(kAdoptKeepsLeases, 69)          \
   BUG(kSnapshotSwapUnsynced, 70)      \
   BUG(kRemovedIdForgotten, 71)        \
-  BUG(kSnapshotResumeSkipsRow, 72)
+  BUG(kSnapshotResumeSkipsRow, 72)    \
+  /* Snapshots between members. */    \
+  BUG(kSnapshotPositionLate, 77)      \
+  BUG(kSnapshotNotFlushed, 78)        \
+  BUG(kSkippedProposalRetried, 79)    \
+  BUG(kInstallNotMarked, 80)          \
+  BUG(kSnapshotLogNotHeld, 81)
 
 namespace conclave {
 

@@ -230,6 +230,10 @@ LogIndex Core::commit() const { return state_->commit; }
 
 LogIndex Core::applied() const { return state_->applied; }
 
+bool Core::log_starts_anew() const {
+  return state_->installing.has_value() || state_->log_reset.has_value();
+}
+
 std::optional<LogStart> Core::LogStartAt(LogIndex index) const {
   const std::optional<Term> term = state_->log.TermAt(index);
   if (!term.has_value()) return std::nullopt;

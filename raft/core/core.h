@@ -239,6 +239,9 @@ class Core {
   LogIndex durable() const;
   LogIndex commit() const;
   LogIndex applied() const;
+  // The log was started anew after a snapshot, and no AppendTask has said so yet: what has been
+  // written is still the old one.
+  bool log_starts_anew() const;
   // What a snapshot as of `index` has to say of the log. Nothing outside [log's start, last_index].
   std::optional<LogStart> LogStartAt(LogIndex index) const;
 

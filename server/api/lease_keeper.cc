@@ -46,14 +46,20 @@ LeaseTimeToLiveResponse RemainingTime(kv::Store& store, const LeaseTimeToLiveReq
 }  // namespace
 
 LeaseKeeper::LeaseKeeper(Node* node, PeerCalls* peers) : node_(node), peers_(peers) {
-  peers_->SetHandler([this](PeerMethod method, std::string_view request, PeerCalls::Answer answer) {
-    Answer(method, request, std::move(answer));
-  });
+  peers_->SetHandler(
+      PeerMethod::kLeaseKeepAlive, [this](std::string_view request, PeerCalls::Answer answer) {
+        AnswerPeer<LeaseKeepAliveRequest, LeaseKeepAliveResponse>(request, std::move(answer));
+      });
+  peers_->SetHandler(
+      PeerMethod::kLeaseTimeToLive, [this](std::string_view request, PeerCalls::Answer answer) {
+        AnswerPeer<LeaseTimeToLiveRequest, LeaseTimeToLiveResponse>(request, std::move(answer));
+      });
 }
 
 LeaseKeeper::~LeaseKeeper() {
   *alive_ = false;
-  peers_->SetHandler(nullptr);
+  peers_->SetHandler(PeerMethod::kLeaseKeepAlive, nullptr);
+  peers_->SetHandler(PeerMethod::kLeaseTimeToLive, nullptr);
 }
 
 Instant LeaseKeeper::Deadline() const {
@@ -101,17 +107,6 @@ void LeaseKeeper::Ask(PeerMethod method, const Request& request, Instant deadlin
                      }
                      retry(std::move(response));
                    });
-}
-
-void LeaseKeeper::Answer(PeerMethod method, std::string_view request, PeerCalls::Answer answer) {
-  switch (method) {
-    case PeerMethod::kLeaseKeepAlive:
-      return AnswerPeer<LeaseKeepAliveRequest, LeaseKeepAliveResponse>(request, std::move(answer));
-    case PeerMethod::kLeaseTimeToLive:
-      return AnswerPeer<LeaseTimeToLiveRequest, LeaseTimeToLiveResponse>(request,
-                                                                         std::move(answer));
-  }
-  answer(absl::UnimplementedError("unknown question from a peer"));
 }
 
 template <typename Request, typename Response>

@@ -18,7 +18,7 @@ class LeaseKeeper {
   template <typename R>
   using Done = absl::AnyInvocable<void(absl::StatusOr<R>)>;
 
-  // Registers as the handler of `peers`. Nothing is owned.
+  // Registers as the handler of its questions from `peers`. Nothing is owned.
   LeaseKeeper(Node* node, PeerCalls* peers);
   ~LeaseKeeper();
   LeaseKeeper(const LeaseKeeper&) = delete;
@@ -37,7 +37,6 @@ class LeaseKeeper {
   void Ask(PeerMethod method, const Request& request, Instant deadline, Done<Response> done);
   template <typename Request, typename Response>
   void AnswerPeer(std::string_view bytes, PeerCalls::Answer answer);
-  void Answer(PeerMethod method, std::string_view request, PeerCalls::Answer answer);
 
   // As the leader; ErrNotPrimaryLessor if this member is not one that may answer.
   void AnswerAsLeader(const etcdserverpb::LeaseKeepAliveRequest& request, Instant deadline,

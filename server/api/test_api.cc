@@ -12,23 +12,27 @@ void TestPeerCalls::CallPeer(raft::NodeId peer, PeerMethod method, std::string r
   if (!failure_.ok()) return answer(failure_);
   const size_t index = peer.value() - 1;
   Executor* lane = api_->cluster_.node(index).lane();
-  lane->RunAt(
-      lane->Now() + Milliseconds(1), [this, lane, index, method, request = std::move(request),
-                                      answer = std::move(answer)]() mutable {
-        api_->member(index).peers().handler_(
-            method, request,
-            [lane, answer = std::move(answer)](absl::StatusOr<std::string> response) mutable {
-              lane->RunAt(lane->Now() + Milliseconds(1),
-                          [answer = std::move(answer), response = std::move(response)]() mutable {
-                            answer(std::move(response));
-                          });
-            });
-      });
+  lane->RunAt(lane->Now() + Milliseconds(1), [this, lane, index, method,
+                                              request = std::move(request),
+                                              answer = std::move(answer)]() mutable {
+    api_->member(index).peers().handlers_.at(method)(
+        request, [lane, answer = std::move(answer)](absl::StatusOr<std::string> response) mutable {
+          lane->RunAt(lane->Now() + Milliseconds(1),
+                      [answer = std::move(answer), response = std::move(response)]() mutable {
+                        answer(std::move(response));
+                      });
+        });
+  });
+}
+
+std::optional<Instant> TestPeerCalls::ConnectedSince(raft::NodeId) const {
+  if (cut_off_) return std::nullopt;
+  return Instant();
 }
 
 TestPeerCalls::Received TestPeerCalls::Ask(PeerMethod method, std::string_view request) {
   auto received = std::make_shared<std::optional<absl::StatusOr<std::string>>>();
-  handler_(method, request, [received](absl::StatusOr<std::string> answer) {
+  handlers_.at(method)(request, [received](absl::StatusOr<std::string> answer) {
     CHECK(!received->has_value());
     *received = std::move(answer);
   });

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,11 @@ class TestApi;
 class TestPeerCalls : public PeerCalls {
  public:
   explicit TestPeerCalls(TestApi* api) : api_(api) {}
-  void SetHandler(Handler handler) override { handler_ = std::move(handler); }
+  void SetHandler(PeerMethod method, Handler handler) override {
+    handlers_[method] = std::move(handler);
+  }
+  // Always, but for a failure that was set.
+  std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
 
@@ -37,12 +42,15 @@ class TestPeerCalls : public PeerCalls {
 
   // While set, every question fails with it, as over a connection that is not there.
   void set_failure(const absl::Status& failure) { failure_ = failure; }
+  // While set, nobody can be asked at all.
+  void set_cut_off(bool cut_off) { cut_off_ = cut_off; }
   size_t asked() const { return asked_; }
 
  private:
   TestApi* const api_;
-  Handler handler_;
+  std::map<PeerMethod, Handler> handlers_;
   absl::Status failure_;
+  bool cut_off_ = false;
   size_t asked_ = 0;
 };
 
@@ -60,6 +68,7 @@ class TestApiMember : private NodeObserver {
  private:
   void OnRoleChange(const raft::RoleChange& change) override { guard_.OnRoleChange(change); }
   void OnPublished() override {}
+  void OnSnapshotNews(std::string_view) override {}
 
   Node* const node_;
   TestPeerCalls peers_;

@@ -29,6 +29,7 @@ struct ServerConfig {
   std::string wal_dir;   // empty: inside the data directory
   int64_t snapshot_count =
       100'000;  // applied entries between flushes of the engine; as etcd before 3.6
+  int64_t snapshot_catchup_entries = 5'000;  // of the log, kept for members that are behind
   int64_t heartbeat_interval_ms = 100;
   int64_t election_timeout_ms = 1'000;
   std::vector<Url> listen_peer_urls = {{"http", "localhost", 2380, ""}};

@@ -34,10 +34,12 @@ constexpr Flag kFlags[] = {
      .target = &C::snapshot_count,
      .help = "Entries applied before the store is made durable and the raft log let go.",
      .min = 1},
-    // The log is kept for as long as any member needs it, so there is nothing to add.
     {.name = "snapshot-catchup-entries",
      .group = G::kMember,
-     .target = NoEffect{kInteger},
+     .target = &C::snapshot_catchup_entries,
+     .help = "Entries of the raft log kept for members that are behind; further back they get a "
+             "snapshot.",
+     .min = 1,
      .was_experimental = true},
     {.name = "heartbeat-interval",
      .group = G::kMember,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,18 +21,22 @@ namespace conclave::server {
 enum class PeerMethod : uint8_t {
   kLeaseKeepAlive = 1,
   kLeaseTimeToLive = 2,
+  kSnapshotChunk = 5,  // server/stages/snapshot_wire.h
 };
 
 class PeerCalls {
  public:
   using Answer = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
   // Answers `request` once, now or later; an error's code and text reach the caller unchanged.
-  using Handler =
-      absl::AnyInvocable<void(PeerMethod method, std::string_view request, Answer answer)>;
+  using Handler = absl::AnyInvocable<void(std::string_view request, Answer answer)>;
 
   virtual ~PeerCalls() = default;
 
-  virtual void SetHandler(Handler handler) = 0;
+  // Who answers the questions of one method; nullptr for nobody, and the asker gets Unimplemented.
+  virtual void SetHandler(PeerMethod method, Handler handler) = 0;
+
+  // Since when questions can be sent to `peer` without a break; nothing if they cannot now.
+  virtual std::optional<Instant> ConnectedSince(raft::NodeId peer) const = 0;
 
   // `answer` runs once: with the peer's answer, with ErrTimeout (errors table) after `timeout`, or
   // with ErrNoLeader if the connection is not there or breaks. The request may have been carried

@@ -15,15 +15,6 @@ namespace {
 // A misconfigured neighbour dials twice a second; its line is written this often.
 constexpr Duration kRefusalLogPause = Seconds(30);
 
-bool IsKnown(PeerMethod method) {
-  switch (method) {
-    case PeerMethod::kLeaseKeepAlive:
-    case PeerMethod::kLeaseTimeToLive:
-      return true;
-  }
-  return false;  // a number that a newer member sent
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerNetwork>> PeerNetwork::Start(EventLoop* loop,
@@ -123,6 +114,12 @@ void PeerNetwork::FailSoon(Answer answer, absl::Status why) {
   loop_->Post([answer = std::move(answer), why = std::move(why)]() mutable { answer(why); });
 }
 
+std::optional<Instant> PeerNetwork::ConnectedSince(raft::NodeId id) const {
+  const auto peer = peers_.find(id);
+  if (peer == peers_.end() || !peer->second.link->open()) return std::nullopt;
+  return peer->second.link->open_since();
+}
+
 void PeerNetwork::SetPeer(PeerAddress peer) {
   if (peer.id == options_.id) return;
   Peer& entry = peers_[peer.id];
@@ -186,11 +183,12 @@ void PeerNetwork::OnMessages(PeerSession*, std::vector<raft::Message>& messages)
 }
 
 void PeerNetwork::OnCall(PeerSession* session, const CallFrame& call) {
-  if (!handler_ || !IsKnown(call.method)) {
+  const auto handler = handlers_.find(call.method);
+  if (handler == handlers_.end() || !handler->second) {
     session->SendAnswer(call.call, absl::UnimplementedError("no such call between members here"));
     return;
   }
-  handler_(call.method, call.request,
+  handler->second(call.request,
            [this, alive = alive_, number = session->number(),
             id = call.call](absl::StatusOr<std::string> answer) {
              if (!*alive) return;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -69,7 +70,10 @@ class PeerNetwork : public raft::Transport,
 
   // PeerCalls. ErrTooManyRequests if too many calls wait, ErrRequestTooLarge if the request does
   // not fit a frame.
-  void SetHandler(Handler handler) override { handler_ = std::move(handler); }
+  void SetHandler(PeerMethod method, Handler handler) override {
+    handlers_[method] = std::move(handler);
+  }
+  std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
 
@@ -124,7 +128,7 @@ class PeerNetwork : public raft::Transport,
   const PeerContext context_;
   Random random_;
   Receiver receiver_;
-  Handler handler_;
+  std::map<PeerMethod, Handler> handlers_;
   CallTable calls_;
   std::map<raft::NodeId, Peer> peers_;
   std::map<uint64_t, std::unique_ptr<PeerSession>> sessions_;  // by number

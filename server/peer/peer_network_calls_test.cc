@@ -20,16 +20,18 @@ class PeerCallsTest : public PeerNetworkTest {
 
   void SetUp() override {
     StartPair();
-    b_->network->SetHandler(
-        [this](PeerMethod method, std::string_view request, PeerCalls::Answer answer) {
-          if (request == "hold") {
-            held_.push_back(std::move(answer));
-          } else if (request == "fail") {
-            answer(kv::ErrLeaseNotFound());
-          } else {
-            answer(std::string(request) + "/" + std::to_string(static_cast<int>(method)));
-          }
-        });
+    for (const PeerMethod method : {PeerMethod::kLeaseKeepAlive, PeerMethod::kLeaseTimeToLive}) {
+      b_->network->SetHandler(
+          method, [this, method](std::string_view request, PeerCalls::Answer answer) {
+            if (request == "hold") {
+              held_.push_back(std::move(answer));
+            } else if (request == "fail") {
+              answer(kv::ErrLeaseNotFound());
+            } else {
+              answer(std::string(request) + "/" + std::to_string(static_cast<int>(method)));
+            }
+          });
+    }
   }
 
   void Call(std::string request, Duration timeout = Seconds(5), raft::NodeId peer = kB,
@@ -117,17 +119,18 @@ TEST_F(PeerCallsTest, UnknownMethodIsAnsweredAndHarmsNobody) {
 }
 
 TEST_F(PeerCallsTest, MemberWithoutHandlerAnswersToo) {
-  b_->network->SetHandler({});
+  b_->network->SetHandler(PeerMethod::kLeaseKeepAlive, nullptr);
   Call("q");
   RunUntilResults(1);
   EXPECT_EQ(results_[0].status().code(), absl::StatusCode::kUnimplemented);
 }
 
 TEST_F(PeerCallsTest, HandlerMayRemoveTheCallerBeforeItAnswers) {
-  b_->network->SetHandler([this](PeerMethod, std::string_view, PeerCalls::Answer answer) {
-    b_->network->RemovePeer(kA);
-    answer(std::string("to nobody"));
-  });
+  b_->network->SetHandler(PeerMethod::kLeaseKeepAlive,
+                          [this](std::string_view, PeerCalls::Answer answer) {
+                            b_->network->RemovePeer(kA);
+                            answer(std::string("to nobody"));
+                          });
   Call("q");
   RunUntilResults(1);
   EXPECT_EQ(results_[0].status(), kv::ErrNoLeader());
@@ -160,9 +163,9 @@ TEST_F(PeerCallsTest, OversizeIsAnErrorOnEitherWay) {
   PeerNetworkOptions options = Options(kC);
   options.message_bytes_max = 1000;
   auto c = Start(std::move(options));
-  c->network->SetHandler([](PeerMethod, std::string_view, PeerCalls::Answer answer) {
-    answer(std::string(1001, 'x'));
-  });
+  c->network->SetHandler(
+      PeerMethod::kLeaseKeepAlive,
+      [](std::string_view, PeerCalls::Answer answer) { answer(std::string(1001, 'x')); });
   Introduce(*c, kC, *a_, kA);
   RunUntil([&] { return a_->Connected(kC) && c->Connected(kA); });
   Call("q", Seconds(5), kC);

@@ -88,6 +88,12 @@ std::optional<kv::CommandHeader> ApplyStage::WaitingFor(const raft::Entry& entry
   return command->header;
 }
 
+void ApplyStage::OnInstalled() {
+  ScheduleWatches();
+  ScheduleCompaction();
+  AnswerCompactionWaiters();
+}
+
 void ApplyStage::WakeWatches() { ScheduleWatches(); }
 
 void ApplyStage::ScheduleWatches() {
@@ -138,6 +144,10 @@ void ApplyStage::ScheduleCompaction() {
 void ApplyStage::RunCompaction() {
   store_->CompactStep();
   ScheduleCompaction();
+  AnswerCompactionWaiters();
+}
+
+void ApplyStage::AnswerCompactionWaiters() {
   const int64_t done = store_->compacted_physically();
   std::vector<CompactionWaiter> ready;
   auto split = std::stable_partition(compaction_waiters_.begin(), compaction_waiters_.end(),

@@ -35,6 +35,9 @@ class ApplyStage {
   // Rule R2: in order. Applies at once.
   void Apply(const std::vector<raft::Entry>& entries);
 
+  // A snapshot took the place of the store's state.
+  void OnInstalled();
+
   // A watch was created or may go on: runs the hub soon.
   void WakeWatches();
 
@@ -53,6 +56,7 @@ class ApplyStage {
   void ScheduleWatches();
   void ScheduleCompaction();
   void RunCompaction();
+  void AnswerCompactionWaiters();
 
   struct CompactionWaiter {
     int64_t revision;

@@ -1,5 +1,6 @@
 #include "server/stages/log_keeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "raft/base/probe.h"
@@ -8,7 +9,7 @@
 namespace conclave::server {
 
 LogKeeper::LogKeeper(const LogKeeperOptions& options, Executor* lane, Executor* background,
-                     kv::Engine* engine, Compacted compacted)
+                     const std::shared_ptr<kv::Engine>* engine, Compacted compacted)
     : options_(options),
       lane_(lane),
       background_(background),
@@ -29,19 +30,38 @@ void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
   StartFlush(index);
 }
 
+void LogKeeper::OnInstalled(raft::LogIndex index) {
+  if (flushing_) SIM_REACHED("stages.log.installed_during_flush");
+  bytes_ = 0;
+  flushed_ = index;
+  OnDurable(index);
+}
+
+void LogKeeper::Hold(std::optional<raft::LogIndex> index) {
+  held_ = index;
+  if (durable_ != raft::LogIndex(0)) OnDurable(durable_);
+}
+
 void LogKeeper::StartFlush(raft::LogIndex index) {
   flushing_ = true;
   bytes_ = 0;
   flushed_ = index;
   // The background lane must not touch this object: it may be gone by then.
-  background_->Post([this, alive = alive_, engine = engine_, lane = lane_, index] {
+  background_->Post([this, alive = alive_, engine = *engine_, lane = lane_, index]() mutable {
     if (!SEEDED_BUG(kLogReleasedBeforeFlush)) engine->Flush();
+    engine = nullptr;  // if it was replaced meanwhile, this may be its end, which blocks
     lane->Post([this, alive, index] {
       if (!*alive) return;
       flushing_ = false;
-      compacted_(index);
+      OnDurable(index);
     });
   });
+}
+
+void LogKeeper::OnDurable(raft::LogIndex index) {
+  durable_ = std::max(durable_, index);
+  if (held_ && *held_ < durable_) SIM_REACHED("stages.log.held_back");
+  compacted_(std::min(durable_, held_.value_or(durable_)));
 }
 
 }  // namespace conclave::server

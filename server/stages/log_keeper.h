@@ -1,10 +1,12 @@
 // Lets the raft log go: when enough has been applied it has the engine make everything durable on a
-// background lane, and then tells raft that the log up to there may be forgotten. The engine's own
-// durability is lazy, so this is also what bounds the replay after a crash. On the raft lane.
+// background lane, and then tells raft that the log up to there may be forgotten, but for what a
+// snapshot's session holds. The engine's own durability is lazy, so this is also what bounds the
+// replay after a crash. On the raft lane.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/functional/any_invocable.h"
 #include "kvstore/engine/engine.h"
@@ -22,26 +24,35 @@ class LogKeeper {
  public:
   using Compacted = absl::AnyInvocable<void(raft::LogIndex)>;
 
+  // `engine` may come to be another one (OnInstalled).
   LogKeeper(const LogKeeperOptions& options, Executor* lane, Executor* background,
-            kv::Engine* engine, Compacted compacted);
+            const std::shared_ptr<kv::Engine>* engine, Compacted compacted);
   ~LogKeeper();
   LogKeeper(const LogKeeper&) = delete;
   LogKeeper& operator=(const LogKeeper&) = delete;
 
   void OnApplied(raft::LogIndex index, size_t bytes);
+  // The engine is another one, which is durable as of `index`.
+  void OnInstalled(raft::LogIndex index);
+
+  // The log after `index` is kept until the next call; nothing lets it go again.
+  void Hold(std::optional<raft::LogIndex> index);
 
   // True while a flush is under way on the background lane.
   bool flushing() const { return flushing_; }
 
  private:
   void StartFlush(raft::LogIndex index);
+  void OnDurable(raft::LogIndex index);
 
   const LogKeeperOptions options_;
   Executor* const lane_;
   Executor* const background_;
-  kv::Engine* const engine_;
+  const std::shared_ptr<kv::Engine>* const engine_;
   Compacted compacted_;
-  raft::LogIndex flushed_;
+  raft::LogIndex flushed_;  // as of the latest flush, which may be under way
+  raft::LogIndex durable_;
+  std::optional<raft::LogIndex> held_;
   size_t bytes_ = 0;
   bool flushing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -1,12 +1,16 @@
 #include "server/stages/node.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/random.h"
 #include "raft/base/seeded_bug.h"
+#include "raft/base/text.h"
 
 namespace conclave::server {
 
@@ -17,6 +21,18 @@ uint64_t FirstId(uint64_t seed, std::string_view kind) {
   if (SEEDED_BUG(kRequestIdReused) && kind == "request") return 1;
   if (SEEDED_BUG(kReadIdReused) && kind == "read") return 1;
   return Random(seed).Stream(kind).Next();
+}
+
+SnapshotSourceOptions SourceOptions(const NodeOptions& options, uint64_t seed) {
+  SnapshotSourceOptions source = options.snapshot_source;
+  source.first_session = FirstId(seed, "snapshot session");
+  return source;
+}
+
+SnapshotFetcherOptions FetcherOptions(const NodeOptions& options) {
+  SnapshotFetcherOptions fetcher = options.snapshot_fetcher;
+  fetcher.member = options.core.id;
+  return fetcher;
 }
 
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
@@ -44,9 +60,26 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
-      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {}
+      snapshot_source_(
+          SourceOptions(options, seed), parts.lane, parts.background, parts.engine, parts.store,
+          &core_,
+          {.hold_log = [this](std::optional<raft::LogIndex> from) { log_keeper_.Hold(from); },
+           .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
+      snapshot_fetcher_(
+          FetcherOptions(options), parts.lane, parts.background, parts.peers, parts.engine_home,
+          {.fetched = [this](const raft::LogStart& start) { raft_.SnapshotFetched(start); },
+           .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
+      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {
+  parts.peers->SetHandler(PeerMethod::kSnapshotChunk,
+                          [this](std::string_view request, PeerCalls::Answer answer) {
+                            snapshot_source_.Answer(request, std::move(answer));
+                          });
+}
 
-Node::~Node() { *alive_ = false; }
+Node::~Node() {
+  *alive_ = false;
+  parts_.peers->SetHandler(PeerMethod::kSnapshotChunk, nullptr);
+}
 
 void Node::Start() {
   compactor_.Start();
@@ -156,7 +189,43 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   reads_.OnApplied(last.index);
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
+  snapshot_source_.OnApplied(bytes);
   raft_.Applied(last.index);
+}
+
+void Node::OnFetchSnapshot(const raft::SnapshotWanted& wanted) { snapshot_fetcher_.Fetch(wanted); }
+
+void Node::OnInstallSnapshot(const raft::LogStart& start) {
+  snapshot_fetcher_.Install([this, start](std::unique_ptr<kv::Engine> engine) {
+    OnSnapshotOpened(start, std::move(engine));
+  });
+}
+
+// The one moment at which the state changes other than by applying. On disk it has changed already.
+void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine) {
+  snapshot_source_.EndAll();
+  std::shared_ptr<kv::Engine> old = std::exchange(*parts_.engine, std::move(engine));
+  const absl::Status adopted = parts_.store->Adopt(parts_.engine->get());
+  if (!adopted.ok()) Fatal(fmt::format("the snapshot is no state: {}", MessageOf(adopted)));
+  CHECK(parts_.store->applied_index() == start.index.value());
+  // Everything else that holds the old engine does so on the background lane, before this.
+  parts_.background->Post([old = std::move(old), home = parts_.engine_home]() mutable {
+    CHECK(old.use_count() == 1);
+    old = nullptr;
+    const absl::Status removed = home->RemoveOld();
+    if (!removed.ok()) Fatal(fmt::format("the old engine stays: {}", MessageOf(removed)));
+  });
+
+  apply_.OnInstalled();
+  leases_.OnApplied(start.term);
+  reads_.OnApplied(start.index);
+  proposer_.OnInstalled(start.term);
+  raft_.Applied(start.index);
+  log_keeper_.OnInstalled(start.index);
+}
+
+void Node::TellSnapshotNews(std::string_view line) {
+  if (observer_ != nullptr) observer_->OnSnapshotNews(line);
 }
 
 bool Node::IsPublished() const {

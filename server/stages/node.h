@@ -13,6 +13,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "kvstore/command.h"
+#include "kvstore/engine/engine_home.h"
 #include "kvstore/proto/rpc.pb.h"
 #include "kvstore/store.h"
 #include "raft/base/clock.h"
@@ -27,6 +28,8 @@
 #include "server/stages/proposer.h"
 #include "server/stages/raft_stage.h"
 #include "server/stages/read_gate.h"
+#include "server/stages/snapshot_fetcher.h"
+#include "server/stages/snapshot_source.h"
 
 namespace conclave::server {
 
@@ -39,16 +42,22 @@ struct NodeOptions {
   LogKeeperOptions log_keeper = {};
   ApplyStageOptions apply = {};
   AutoCompactorOptions auto_compaction = {};
+  SnapshotSourceOptions snapshot_source = {};    // first_session is drawn
+  SnapshotFetcherOptions snapshot_fetcher = {};  // member is this one
 };
 
 // What the node stands on; nothing is owned, all must outlive it.
 struct NodeParts {
   Executor* lane = nullptr;
-  Executor* background = nullptr;  // may block: engine flushes
+  Executor* background = nullptr;  // may block: engine flushes, snapshots; one task at a time
   Clock* clock = nullptr;
   raft::Wal* wal = nullptr;
   raft::Transport* transport = nullptr;
-  kv::Engine* engine = nullptr;
+  PeerCalls* peers = nullptr;
+  kv::EngineHome* engine_home = nullptr;
+  // What the store stands on. The installation of a snapshot puts another one there; who works on
+  // one in the background keeps a copy of the pointer meanwhile, and lets it go there.
+  std::shared_ptr<kv::Engine>* engine = nullptr;
   kv::Store* store = nullptr;
 };
 
@@ -59,6 +68,8 @@ class NodeObserver {
   virtual void OnRoleChange(const raft::RoleChange& change) = 0;
   // This member's name and client URLs are in the replicated member list.
   virtual void OnPublished() = 0;
+  // A snapshot is fetched, handed out or installed, or was given up: one line for people.
+  virtual void OnSnapshotNews(std::string_view line) = 0;
 };
 
 struct NodeCounters {
@@ -114,6 +125,10 @@ class Node : private RaftStageOwner {
   Duration election_timeout() const { return options_.core.election_timeout; }
   Duration heartbeat_interval() const { return options_.core.heartbeat_interval; }
   NodeCounters counters() const;
+  const SnapshotSourceStats& snapshots_sent() const { return snapshot_source_.stats(); }
+  // While members fetch snapshots here or go on from them, the log after this index is theirs.
+  std::optional<raft::LogIndex> log_held_for_snapshots() const { return snapshot_source_.held(); }
+  const SnapshotFetcherStats& snapshots_fetched() const { return snapshot_fetcher_.stats(); }
   size_t proposals_pending() const { return proposer_.pending(); }
 
  private:
@@ -125,9 +140,14 @@ class Node : private RaftStageOwner {
   void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) override;
   void OnApply(std::vector<raft::Entry> entries) override;
 
+  void OnFetchSnapshot(const raft::SnapshotWanted& wanted) override;
+  void OnInstallSnapshot(const raft::LogStart& start) override;
+
   void OnApplied(const raft::Entry& last, size_t bytes);
+  void OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine);
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
+  void TellSnapshotNews(std::string_view line);
   bool IsPublished() const;
   void WatchTransfer(Instant deadline, raft::NodeId target, raft::Term term,
                      absl::AnyInvocable<void(const absl::Status&)> done);
@@ -142,6 +162,8 @@ class Node : private RaftStageOwner {
   LeaseStage leases_;
   AutoCompactor compactor_;
   LogKeeper log_keeper_;
+  SnapshotSource snapshot_source_;
+  SnapshotFetcher snapshot_fetcher_;
   RaftStage raft_;
   raft::RoleChange role_;
   bool publishing_ = false;

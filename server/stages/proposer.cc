@@ -99,6 +99,7 @@ std::optional<raft::Proposal> Proposer::StartAttempt(uint64_t request_id, raft::
     return std::nullopt;
   }
   request.in_flight = true;
+  request.maybe_skipped = false;
   request.attempt_term = term;
   return raft::Proposal{AttemptId(request_id, request.attempt), request.payload};
 }
@@ -176,13 +177,28 @@ void Proposer::OnAppliedTerm(raft::Term term) {
   RequeueBefore(term);
 }
 
+void Proposer::OnInstalled(raft::Term term) {
+  for (auto& [id, request] : requests_) {
+    request.maybe_skipped |= request.in_flight && request.attempt_term <= term;
+  }
+  OnAppliedTerm(term);
+}
+
 void Proposer::RequeueBefore(raft::Term term) {
   std::vector<uint64_t> lost;
   for (const auto& [id, request] : requests_) {
     if (request.in_flight && request.attempt_term < term) lost.push_back(id);
   }
   std::sort(lost.begin(), lost.end());  // in the order they came, whatever the table's order
-  for (uint64_t id : lost) Requeue(id, requests_.at(id));
+  for (uint64_t id : lost) {
+    Request& request = requests_.at(id);
+    if (request.maybe_skipped && !SEEDED_BUG(kSkippedProposalRetried)) {
+      SIM_REACHED("stages.proposal.maybe_skipped");
+      Fail(id, TimeoutStatus(request));
+    } else {
+      Requeue(id, request);
+    }
+  }
   if (lost.empty()) return;
   SIM_REACHED("stages.proposal.requeued_after_term");
   EndRest();

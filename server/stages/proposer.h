@@ -61,6 +61,11 @@ class Proposer {
   // An entry of `term` was applied and every result up to it handed over: attempts of earlier terms
   // are void.
   void OnAppliedTerm(raft::Term term);
+  // A snapshot took the place of the state, as of an entry of `term`: the entries it has skipped are
+  // applied, and nobody was told which they were. An attempt of this term or an earlier one may be
+  // among them, so it is not made again; a request whose outcome will never be known times out
+  // (docs/snapshots.md).
+  void OnInstalled(raft::Term term);
 
   size_t pending() const { return requests_.size(); }
   uint64_t failed_total() const { return failed_total_; }
@@ -72,6 +77,7 @@ class Proposer {
     uint16_t attempt = 0;
     bool in_flight = false;
     bool leader_lost = false;  // its leader went away while it was in flight
+    bool maybe_skipped = false;  // its entry may be one that a snapshot has skipped
     raft::Term attempt_term;   // while in flight
     std::optional<raft::Term> only_in_term;
   };
@@ -85,7 +91,8 @@ class Proposer {
   // Its attempt is void; it rests before the next one.
   void Requeue(uint64_t request_id, Request& request);
   void EndRest();
-  // All attempts of earlier terms than `term`.
+  // All attempts of earlier terms than `term` are void, but for those that a snapshot may have
+  // skipped.
   void RequeueBefore(raft::Term term);
   void Fail(uint64_t request_id, const absl::Status& status);
   void ExpireOld();

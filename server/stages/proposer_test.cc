@@ -135,6 +135,63 @@ TEST_F(ProposerTest, AttemptIsVoidOnceALaterTermIsApplied) {
   EXPECT_TRUE(answers_[0].ok());
 }
 
+// docs/snapshots.md: its entry is skipped or never comes, and nobody here will know which.
+TEST_F(ProposerTest, AttemptOfAnEarlierTermThanASnapshotIsNeverMadeAgain) {
+  SetLeader(kOther, 3);
+  Put("a");
+  Take(3, 1);
+  proposer_.OnInstalled(Term(4));
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrTimeout()});
+  Take(4, 0);
+}
+
+TEST_F(ProposerTest, AttemptOfASnapshotsTermMayStillBeApplied) {
+  SetLeader(kOther, 4);
+  Put("a");
+  Put("b");
+  const auto taken = Take(4, 2);
+  proposer_.OnInstalled(Term(4));
+  EXPECT_TRUE(answers_.empty());
+  proposer_.Complete(HeaderOf(taken[0]), {});
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(answers_[0].ok());
+  // The other one was skipped, or never comes.
+  proposer_.OnAppliedTerm(Term(5));
+  ASSERT_EQ(answers_.size(), 2u);
+  EXPECT_EQ(answers_[1], kv::ErrTimeout());
+  Take(5, 0);
+}
+
+TEST_F(ProposerTest, AttemptsThatASnapshotCannotHaveSkippedAreMadeAgain) {
+  SetLeader(kOther, 5);
+  Put("refused");
+  Put("of a later term");
+  Put("not yet proposed");
+  proposer_.OnInstalled(Term(4));
+  const auto taken = Take(5, 3);
+  proposer_.OnInstalled(Term(4));
+  proposer_.OnInstalled(Term(5));
+  // A refusal says that it is in no log.
+  proposer_.OnFailed({{taken[0].id, RejectReason::kNoLeader}});
+  lane_.Advance(Milliseconds(20));
+  const auto again = Take(6, 1);
+  proposer_.OnAppliedTerm(Term(7));
+  EXPECT_EQ(answers_, std::vector<absl::Status>(2, kv::ErrTimeout()));
+  EXPECT_EQ(Take(7, 1)[0].payload, again[0].payload);
+}
+
+// To whoever decided it "not leader" says that it certainly came to nothing.
+TEST_F(ProposerTest, LeadersDecisionThatASnapshotMayHaveSkippedIsUnknown) {
+  SetLeader(kSelf, 5);
+  absl::Status answer;
+  proposer_.ProposeAsLeader(kv::CommandKind::kLeaseRevoke, "x", Term(5),
+                            [&](kv::ApplyResult result) { answer = result.status; });
+  Take(5, 1, /*leading=*/true);
+  SetLeader(kOther, 6);
+  proposer_.OnInstalled(Term(6));
+  EXPECT_EQ(answer, kv::ErrTimeout());
+}
+
 TEST_F(ProposerTest, LeadersOwnDecisionsAreBoundToTheirTerm) {
   SetLeader(kSelf, 5);
   std::vector<absl::Status> answers;

@@ -28,6 +28,9 @@ RaftStage::~RaftStage() {
 
 void RaftStage::Applied(raft::LogIndex index) { Enqueue(raft::Applied{index}); }
 void RaftStage::Compacted(raft::LogIndex index) { Enqueue(raft::Compacted{index}); }
+void RaftStage::SnapshotFetched(const raft::LogStart& start) {
+  Enqueue(raft::SnapshotFetched{start});
+}
 void RaftStage::Transfer(raft::NodeId target) { Enqueue(raft::TransferRequested{target}); }
 
 void RaftStage::Enqueue(Event event) {
@@ -68,6 +71,8 @@ void RaftStage::CarryOut(raft::Output output) {
   if (!output.proposals_failed.empty()) owner_->OnProposalsFailed(output.proposals_failed);
   if (!output.reads_ready.empty()) owner_->OnReadsReady(output.reads_ready);
   if (!output.reads_failed.empty()) owner_->OnReadsFailed(output.reads_failed);
+  if (output.fetch_snapshot) owner_->OnFetchSnapshot(*output.fetch_snapshot);
+  if (output.install_snapshot) owner_->OnInstallSnapshot(*output.install_snapshot);
   if (!output.apply.empty()) owner_->OnApply(std::move(output.apply));
   if (output.compacted) {
     wal_->Release(output.compacted->index, output.compacted->term, output.compacted->configuration);

@@ -31,6 +31,11 @@ class RaftStageOwner {
   virtual void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) = 0;
   virtual void OnReadsReady(const std::vector<raft::ReadReady>& ready) = 0;
   virtual void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) = 0;
+  // Output::fetch_snapshot; SnapshotFetched is called back once it is here.
+  virtual void OnFetchSnapshot(const raft::SnapshotWanted& wanted) = 0;
+  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched has
+  // taken the place of the state machine's.
+  virtual void OnInstallSnapshot(const raft::LogStart& start) = 0;
   // Rule R2 of raft/core/core.h: in order; Applied is called back once it is done.
   virtual void OnApply(std::vector<raft::Entry> entries) = 0;
 };
@@ -49,6 +54,7 @@ class RaftStage {
   void Wake();
   void Applied(raft::LogIndex index);
   void Compacted(raft::LogIndex index);
+  void SnapshotFetched(const raft::LogStart& start);
   void Transfer(raft::NodeId target);
 
   const raft::Core& core() const { return *core_; }

@@ -1,0 +1,163 @@
+// What a run starts from, for every way in which a crash or a loss may leave log and state machine.
+#include "server/stages/recovery.h"
+
+#include <gtest/gtest.h>
+
+#include "kvstore/engine/memory_engine.h"
+
+namespace conclave::server {
+namespace {
+
+using raft::LogIndex;
+using raft::NodeId;
+using raft::Term;
+
+const raft::Configuration kInitial{
+    .voters = {NodeId(1), NodeId(2), NodeId(3)}, .outgoing = {}, .learners = {}};
+const raft::Configuration kChanged{
+    .voters = {NodeId(1), NodeId(2)}, .outgoing = {}, .learners = {}};
+
+class RecoveryTest : public ::testing::Test {
+ protected:
+  // The state machine stands at `index`, whose entry was of `term`.
+  void Apply(uint64_t index, uint64_t term) {
+    if (!store_) store_ = *kv::Store::Open(&engine_, {}, {});
+    while (store_->applied_index() < index) store_->ApplyNothing(store_->applied_index() + 1, term);
+    store_->Commit();
+  }
+  void Change(uint64_t index, uint64_t term) {
+    store_->ApplyConfiguration(index, term, raft::EncodeConfiguration(kChanged), "", false);
+    store_->Commit();
+  }
+  // What is there came as a snapshot.
+  void Install() {
+    ASSERT_TRUE(kv::Store::MarkInstalled(&engine_).ok());
+    store_ = *kv::Store::Open(&engine_, {}, {});
+  }
+
+  // A log with entries after `start` to `last`, all of `term`.
+  static raft::WalContents Log(uint64_t start, uint64_t last, uint64_t term) {
+    raft::WalContents log;
+    log.hard_state = {.term = Term(term), .vote = NodeId(2)};
+    log.snapshot_index = LogIndex(start);
+    log.snapshot_term = Term(start == 0 ? 0 : 1);
+    log.configuration = kInitial;
+    for (uint64_t i = start + 1; i <= last; ++i) {
+      log.entries.push_back({.term = Term(term),
+                             .index = LogIndex(i),
+                             .kind = raft::EntryKind::kNoop,
+                             .payload = {}});
+    }
+    return log;
+  }
+
+  kv::MemoryEngine engine_;
+  std::unique_ptr<kv::Store> store_;
+};
+
+TEST_F(RecoveryTest, LogThatHoldsTheEntryIsReplayedFromThere) {
+  Apply(7, 2);
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->snapshot_index, LogIndex(5));
+  EXPECT_EQ(recovered->applied, LogIndex(7));
+  EXPECT_EQ(recovered->entries.size(), 4u);
+  EXPECT_EQ(recovered->hard_state.vote, NodeId(2));
+  EXPECT_FALSE(recovered->reset_log);
+}
+
+TEST_F(RecoveryTest, LogThatBeginsRightAfterTheStateFits) {
+  Apply(5, 1);
+  const auto recovered = Recover(Log(5, 5, 1), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_FALSE(recovered->reset_log);
+}
+
+TEST_F(RecoveryTest, LogFromBeforeASnapshotIsStartedAnew) {
+  Apply(20, 3);
+  Install();
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_TRUE(recovered->reset_log);
+  EXPECT_EQ(recovered->snapshot_index, LogIndex(20));
+  EXPECT_EQ(recovered->snapshot_term, Term(3));
+  EXPECT_EQ(recovered->applied, LogIndex(20));
+  EXPECT_TRUE(recovered->entries.empty());
+  EXPECT_EQ(recovered->configuration, kInitial);
+}
+
+TEST_F(RecoveryTest, LogWithAnotherEntryAtTheSnapshotsIndexIsStartedAnew) {
+  Apply(7, 3);
+  Install();
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_TRUE(recovered->reset_log);
+  EXPECT_TRUE(recovered->entries.empty());
+}
+
+TEST_F(RecoveryTest, SnapshotBringsItsConfiguration) {
+  Apply(19, 3);
+  Change(20, 3);
+  Install();
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->configuration, kChanged);
+}
+
+// It cannot have voted in a term that its hard state has never heard of.
+TEST_F(RecoveryTest, SnapshotBringsItsTermWithoutAVote) {
+  Apply(20, 6);
+  Install();
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->hard_state.term, Term(6));
+  EXPECT_EQ(recovered->hard_state.vote, raft::kNoNode);
+}
+
+TEST_F(RecoveryTest, AVoteOfTheSnapshotsTermStays) {
+  Apply(20, 2);
+  Install();
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->hard_state.vote, NodeId(2));
+}
+
+// Something was applied since, so the log was reset before and has lost what it held.
+TEST_F(RecoveryTest, LogThatLostItsEndIsRefused) {
+  Apply(20, 3);
+  EXPECT_TRUE(absl::IsDataLoss(Recover(Log(5, 9, 2), *store_).status()));
+  Install();
+  Apply(21, 3);
+  EXPECT_TRUE(absl::IsDataLoss(Recover(Log(5, 9, 2), *store_).status()));
+}
+
+TEST_F(RecoveryTest, LogThatBeginsAfterTheStateIsRefused) {
+  Apply(4, 1);
+  EXPECT_TRUE(absl::IsDataLoss(Recover(Log(5, 9, 2), *store_).status()));
+  Install();
+  EXPECT_TRUE(absl::IsDataLoss(Recover(Log(5, 9, 2), *store_).status()));
+}
+
+TEST_F(RecoveryTest, EndThatIsKnownToBeLostStaysUnknown) {
+  Apply(9, 2);
+  raft::WalContents log = Log(5, 12, 2);
+  log.lost_through = LogIndex(20);
+  auto recovered = Recover(log, *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->lost_through, LogIndex(20));
+  EXPECT_FALSE(recovered->reset_log);
+  EXPECT_EQ(recovered->entries.size(), 7u);
+
+  Apply(15, 2);  // the state machine holds some of what the log has lost
+  recovered = Recover(log, *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->lost_through, LogIndex(20));
+  EXPECT_TRUE(recovered->reset_log);
+  EXPECT_EQ(recovered->snapshot_index, LogIndex(15));
+
+  Apply(21, 2);  // more than the log ever held
+  EXPECT_TRUE(absl::IsDataLoss(Recover(log, *store_).status()));
+}
+
+}  // namespace
+}  // namespace conclave::server

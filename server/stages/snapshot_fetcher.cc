@@ -1,0 +1,255 @@
+#include "server/stages/snapshot_fetcher.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "kvstore/engine/snapshot.h"
+#include "kvstore/store.h"
+#include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
+#include "raft/base/text.h"
+
+namespace conclave::server {
+
+namespace {
+
+// A disk that fails here fails the live engine as well.
+void OrDie(const absl::Status& status, std::string_view what) {
+  if (!status.ok()) Fatal(fmt::format("a snapshot could not be {}: {}", what, MessageOf(status)));
+}
+
+}  // namespace
+
+// What the background lane works on; the raft lane looks at it only between two of its tasks.
+struct SnapshotFetcher::Incoming {
+  // All rows are there: makes the engine durable and closes it. DataLoss if it is not the state that
+  // the source promised.
+  absl::Status Finish(const raft::LogStart& promised);
+  void Close() {
+    writer.reset();
+    engine.reset();
+  }
+
+  std::unique_ptr<kv::Engine> engine;
+  std::optional<kv::SnapshotWriter> writer;
+};
+
+absl::Status SnapshotFetcher::Incoming::Finish(const raft::LogStart& promised) {
+  const absl::StatusOr<kv::LogPosition> position = kv::Store::MarkInstalled(engine.get());
+  if (!position.ok()) return position.status();
+  const bool kept =
+      position->index == promised.index.value() && position->term == promised.term.value();
+  if (!kept && !SEEDED_BUG(kSnapshotPositionLate)) {
+    return absl::DataLossError(fmt::format("it stands at entry {} and not at {}", position->index,
+                                           promised.index.value()));
+  }
+  if (!SEEDED_BUG(kSnapshotNotFlushed)) engine->Flush();
+  Close();
+  return absl::OkStatus();
+}
+
+SnapshotFetcher::SnapshotFetcher(const SnapshotFetcherOptions& options, Executor* lane,
+                                 Executor* background, PeerCalls* peers, kv::EngineHome* home,
+                                 Observer observer)
+    : options_(options),
+      lane_(lane),
+      background_(background),
+      peers_(peers),
+      home_(home),
+      observer_(std::move(observer)) {}
+
+SnapshotFetcher::~SnapshotFetcher() {
+  *alive_ = false;
+  if (unwanted_timer_ != 0) lane_->CancelTimer(unwanted_timer_);
+}
+
+void SnapshotFetcher::SetStage(Stage stage) {
+  stage_ = stage;
+  stats_.under_way = stage != Stage::kIdle;
+}
+
+// ---- What the core wants. ----
+
+void SnapshotFetcher::Fetch(const raft::SnapshotWanted& wanted) {
+  wanted_at_ = lane_->Now();
+  offered_by_ = wanted.from;
+  switch (stage_) {
+    case Stage::kIdle:
+      return Begin(wanted);
+    case Stage::kInstalling:
+      return;
+    case Stage::kFetched:
+      // The core could not use it then, as while it was campaigning; perhaps it can now.
+      if (start_.index >= wanted.at_least) {
+        SIM_REACHED("snapshot.fetch.offered_again");
+        return observer_.fetched(start_);
+      }
+      SIM_REACHED("snapshot.fetch.outdated");
+      GiveUp("a later one is needed");
+      return Begin(wanted);
+    case Stage::kFetching:
+      // The source keeps its log from there on; another leader may not.
+      if (session_ == 0 || source_ == wanted.from || start_.index >= wanted.at_least) return;
+      SIM_REACHED("snapshot.fetch.new_leader_needs_later");
+      GiveUp("the new leader's log begins later");
+      return Begin(wanted);
+  }
+}
+
+void SnapshotFetcher::Begin(const raft::SnapshotWanted& wanted) {
+  ++attempt_;
+  ++stats_.begun;
+  SetStage(Stage::kFetching);
+  source_ = wanted.from;
+  at_least_ = wanted.at_least;
+  session_ = 0;
+  start_ = {};
+  last_key_.clear();
+  heard_at_ = lane_->Now();
+  stats_.bytes_now = stats_.bytes_total = 0;
+  incoming_ = std::make_shared<Incoming>();
+  background_->Post([incoming = incoming_, home = home_] {
+    absl::StatusOr<std::unique_ptr<kv::Engine>> engine = home->StartIncoming();
+    OrDie(engine.status(), "started");
+    incoming->engine = *std::move(engine);
+    incoming->writer.emplace(incoming->engine.get());
+  });
+  observer_.log(fmt::format("fetching a snapshot from member {}, as of entry {} or later",
+                            HexId(source_.value()), at_least_.value()));
+  Ask();
+  if (unwanted_timer_ == 0) DropIfUnwanted();
+}
+
+// ---- Questions. ----
+
+void SnapshotFetcher::Ask() {
+  SnapshotChunkRequest request{.member = options_.member,
+                               .session = session_,
+                               .at_least = at_least_,
+                               .after_key = last_key_};
+  peers_->CallPeer(source_, PeerMethod::kSnapshotChunk, EncodeSnapshotChunkRequest(request),
+                   options_.call_timeout,
+                   [this, alive = alive_, attempt = attempt_](absl::StatusOr<std::string> answer) {
+                     if (*alive && attempt == attempt_) OnAnswer(std::move(answer));
+                   });
+}
+
+void SnapshotFetcher::AskLater() {
+  lane_->RunAt(lane_->Now() + options_.retry_after, [this, alive = alive_, attempt = attempt_] {
+    if (*alive && attempt == attempt_) Ask();
+  });
+}
+
+void SnapshotFetcher::OnAnswer(absl::StatusOr<std::string> answer) {
+  if (!answer.ok()) return OnCallFailed(answer.status());
+  absl::StatusOr<SnapshotChunkAnswer> chunk = DecodeSnapshotChunkAnswer(*answer);
+  if (!chunk.ok()) return GiveUp(MessageOf(chunk.status()));
+  if (session_ == 0) {
+    session_ = chunk->session;
+    start_ = std::move(chunk->start);
+    stats_.bytes_total = chunk->total_bytes;
+  } else if (chunk->session != session_) {
+    return GiveUp("an answer of another session");
+  }
+  heard_at_ = lane_->Now();
+  stats_.bytes += chunk->chunk.size();
+  stats_.bytes_now += chunk->chunk.size();
+  Write(std::move(chunk->chunk));
+}
+
+void SnapshotFetcher::OnCallFailed(const absl::Status& why) {
+  ++stats_.retries;
+  if (absl::IsNotFound(why)) {
+    SIM_REACHED("snapshot.fetch.session_gone");
+    return GiveUp(MessageOf(why));
+  }
+  const bool lost = session_ == 0 || lane_->Now() - heard_at_ >= options_.source_lost_after;
+  if (offered_by_ != source_ && lost) {
+    SIM_REACHED("snapshot.fetch.source_lost");
+    return GiveUp("its source leads no more and does not answer");
+  }
+  if (session_ != 0) SIM_REACHED("snapshot.fetch.resumed");
+  AskLater();
+}
+
+// ---- The incoming engine. ----
+
+void SnapshotFetcher::Write(std::string chunk) {
+  background_->Post([this, alive = alive_, attempt = attempt_, lane = lane_, incoming = incoming_,
+                     start = start_, chunk = std::move(chunk)]() mutable {
+    Written written{.status = incoming->writer->Write(chunk),
+                    .last_key = incoming->writer->last_key(),
+                    .finished = incoming->writer->finished()};
+    if (written.finished) written.status = incoming->Finish(start);
+    incoming = nullptr;
+    lane->Post([this, alive, attempt, written = std::move(written)] {
+      if (*alive && attempt == attempt_) OnWritten(written);
+    });
+  });
+}
+
+void SnapshotFetcher::OnWritten(const Written& written) {
+  if (!written.status.ok()) return GiveUp(MessageOf(written.status));
+  last_key_ = written.last_key;
+  if (!written.finished) return Ask();
+  SIM_REACHED("snapshot.fetch.whole");
+  ++stats_.fetched;
+  SetStage(Stage::kFetched);
+  observer_.log(fmt::format("fetched the snapshot as of entry {} from member {}, {} bytes",
+                            start_.index.value(), HexId(source_.value()), stats_.bytes_now));
+  observer_.fetched(start_);
+}
+
+void SnapshotFetcher::GiveUp(std::string_view why) {
+  ++attempt_;
+  ++stats_.failed;
+  SetStage(Stage::kIdle);
+  observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_.value()), why));
+  background_->Post([incoming = std::move(incoming_), home = home_]() mutable {
+    incoming->Close();
+    OrDie(home->DropIncoming(), "dropped");
+  });
+}
+
+// A member may catch up by the log of another leader.
+void SnapshotFetcher::DropIfUnwanted() {
+  unwanted_timer_ = 0;
+  if (stage_ == Stage::kIdle || stage_ == Stage::kInstalling) return;
+  const Instant until = wanted_at_ + options_.unwanted_after;
+  if (lane_->Now() >= until) {
+    SIM_REACHED("snapshot.fetch.unwanted");
+    return GiveUp("nobody has offered one any more");
+  }
+  unwanted_timer_ = lane_->RunAt(until, [this] { DropIfUnwanted(); });
+}
+
+// ---- Installation. ----
+
+void SnapshotFetcher::Install(Opened opened) {
+  CHECK(stage_ == Stage::kFetched);
+  SetStage(Stage::kInstalling);
+  opened_ = std::move(opened);
+  background_->Post([this, alive = alive_, lane = lane_, incoming = incoming_, home = home_] {
+    OrDie(home->Adopt(), "put in place");
+    absl::StatusOr<std::unique_ptr<kv::Engine>> engine = home->Open();
+    OrDie(engine.status(), "opened");
+    incoming->engine = *std::move(engine);
+    lane->Post([this, alive] {
+      if (*alive) OnOpened();
+    });
+  });
+}
+
+void SnapshotFetcher::OnOpened() {
+  SIM_REACHED("snapshot.fetch.installed");
+  ++stats_.installed;
+  SetStage(Stage::kIdle);
+  const std::shared_ptr<Incoming> incoming = std::move(incoming_);
+  observer_.log(fmt::format("installed the snapshot as of entry {}", start_.index.value()));
+  std::exchange(opened_, nullptr)(std::move(incoming->engine));
+}
+
+}  // namespace conclave::server

@@ -1,0 +1,260 @@
+// The life of a session, from the source's side: what it hands out, what it holds back, when it ends.
+#include "server/stages/snapshot_source.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kvstore/command.h"
+#include "kvstore/engine/memory_engine.h"
+#include "kvstore/engine/snapshot.h"
+#include "raft/base/check.h"
+#include "raft/base/manual_executor.h"
+
+namespace conclave::server {
+namespace {
+
+using raft::LogIndex;
+using raft::NodeId;
+using raft::Term;
+
+constexpr NodeId kSelf{1};
+constexpr NodeId kMember{2};
+constexpr uint64_t kTerm = 3;
+constexpr uint64_t kEntries = 60;
+const raft::Configuration kVoters{.voters = {kSelf, kMember}, .outgoing = {}, .learners = {}};
+
+raft::RecoveredState ALog() {
+  raft::RecoveredState log;
+  log.hard_state = {.term = Term(kTerm), .vote = raft::kNoNode};
+  log.configuration = kVoters;
+  log.applied = LogIndex(kEntries);
+  for (uint64_t i = 1; i <= kEntries + 5; ++i) {
+    log.entries.push_back({.term = Term(kTerm),
+                           .index = LogIndex(i),
+                           .kind = raft::EntryKind::kNoop,
+                           .payload = {}});
+  }
+  return log;
+}
+
+class SnapshotSourceTest : public ::testing::Test {
+ protected:
+  using Received = std::shared_ptr<std::optional<absl::StatusOr<SnapshotChunkAnswer>>>;
+
+  explicit SnapshotSourceTest(SnapshotSourceOptions options = {.chunk_bytes = 300}) {
+    while (store_->applied_index() < kEntries) Put();
+    options.first_session = 100;
+    source_ = std::make_unique<SnapshotSource>(
+        options, &lane_, &lane_, &engine_, store_.get(), &core_,
+        SnapshotSource::Observer{
+            .hold_log = [this](std::optional<LogIndex> held) { held_ = held; },
+            .log = [](std::string_view) {}});
+  }
+
+  void Put() {
+    const uint64_t index = store_->applied_index() + 1;
+    etcdserverpb::PutRequest put;
+    put.set_key("key" + std::to_string(index));
+    put.set_value(std::string(50, 'v'));
+    store_->Apply(index, kTerm,
+                  kv::EncodeCommand({kv::CommandKind::kPut, 1, index}, put.SerializeAsString())
+                      .view(),
+                  false);
+    store_->Commit();
+  }
+
+  Received Ask(const SnapshotChunkRequest& request) {
+    auto received = std::make_shared<std::optional<absl::StatusOr<SnapshotChunkAnswer>>>();
+    source_->Answer(EncodeSnapshotChunkRequest(request), [received](const auto& answer) {
+      ASSERT_FALSE(received->has_value());
+      if (answer.ok()) {
+        *received = DecodeSnapshotChunkAnswer(*answer);
+      } else {
+        *received = answer.status();
+      }
+    });
+    return received;
+  }
+  absl::StatusOr<SnapshotChunkAnswer> AskNow(const SnapshotChunkRequest& request) {
+    Received received = Ask(request);
+    lane_.Advance(Milliseconds(1));
+    CHECK(received->has_value());
+    return **received;
+  }
+  uint64_t Begin(NodeId member = kMember) { return AskNow({.member = member})->session; }
+  bool Lives(uint64_t session) {
+    return AskNow({.member = kMember, .session = session}).ok();
+  }
+
+  ManualExecutor lane_;
+  std::shared_ptr<kv::Engine> engine_ = std::make_shared<kv::MemoryEngine>();
+  std::unique_ptr<kv::Store> store_ = *kv::Store::Open(engine_.get(), {}, {});
+  raft::Core core_{{.id = kSelf}, ALog(), 1, lane_.Now()};
+  std::optional<LogIndex> held_;
+  std::unique_ptr<SnapshotSource> source_;
+};
+
+TEST_F(SnapshotSourceTest, HandsOutTheStateOfTheBeginningWhateverIsAppliedMeanwhile) {
+  const uint32_t hash = store_->Hash();
+  kv::MemoryEngine copy;
+  kv::SnapshotWriter writer(&copy);
+  uint64_t session = 0;
+  while (!writer.finished()) {
+    const auto answer =
+        AskNow({.member = kMember, .session = session, .after_key = writer.last_key()});
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->start, (raft::LogStart{LogIndex(kEntries), Term(kTerm), kVoters}));
+    EXPECT_GT(answer->total_bytes, 60u * 50);
+    session = answer->session;
+    ASSERT_TRUE(writer.Write(answer->chunk).ok());
+    Put();
+  }
+  auto restored = *kv::Store::Open(&copy, {}, {});
+  EXPECT_EQ(restored->applied_index(), kEntries);
+  EXPECT_EQ(restored->Hash(), hash);
+  EXPECT_NE(store_->Hash(), hash);
+}
+
+TEST_F(SnapshotSourceTest, AnswersAnyEarlierKeyAgain) {
+  const auto first = AskNow({.member = kMember});
+  const uint64_t session = first->session;
+  AskNow({.member = kMember, .session = session, .after_key = "k"}).value();
+  EXPECT_EQ(AskNow({.member = kMember, .session = session})->chunk, first->chunk);
+}
+
+TEST_F(SnapshotSourceTest, RefusesWhatItDoesNotHave) {
+  EXPECT_TRUE(absl::IsUnavailable(
+      AskNow({.member = kMember, .at_least = LogIndex(kEntries + 1)}).status()));
+  EXPECT_TRUE(AskNow({.member = kMember, .at_least = LogIndex(kEntries)}).ok());
+  EXPECT_TRUE(absl::IsNotFound(AskNow({.member = kMember, .session = 99}).status()));
+  absl::Status status;
+  source_->Answer("?", [&](const auto& answer) { status = answer.status(); });
+  EXPECT_TRUE(absl::IsDataLoss(status));
+}
+
+// As right after a snapshot was installed here, before the core has heard of it.
+TEST_F(SnapshotSourceTest, TakesThePositionFromTheStoreWhereTheLogDoesNotHaveIt) {
+  while (store_->applied_index() < kEntries + 6) Put();
+  EXPECT_TRUE(absl::IsUnavailable(AskNow({.member = kMember}).status()));
+  const raft::Configuration changed{.voters = {kSelf}, .outgoing = {}, .learners = {kMember}};
+  store_->ApplyConfiguration(kEntries + 7, 9, raft::EncodeConfiguration(changed), "", false);
+  store_->Commit();
+  const raft::LogStart position{LogIndex(kEntries + 7), Term(9), changed};
+  EXPECT_EQ(AskNow({.member = kMember})->start, position);
+}
+
+TEST_F(SnapshotSourceTest, HoldsTheLogWhileASessionLives) {
+  EXPECT_EQ(held_, std::nullopt);
+  const uint64_t session = Begin();
+  EXPECT_EQ(held_, LogIndex(kEntries));
+  lane_.Advance(Seconds(59));
+  EXPECT_TRUE(Lives(session));
+  lane_.Advance(Seconds(59));
+  EXPECT_EQ(held_, LogIndex(kEntries));
+  lane_.Advance(Seconds(2));
+  EXPECT_EQ(held_, std::nullopt);
+  EXPECT_FALSE(Lives(session));
+  EXPECT_EQ(source_->stats().failed, 1u);
+}
+
+TEST_F(SnapshotSourceTest, HoldsTheLogForTheOldestOfSeveral) {
+  const uint64_t first = Begin(NodeId(2));
+  Put();
+  const uint64_t second = Begin(NodeId(3));
+  EXPECT_EQ(held_, LogIndex(kEntries));
+  lane_.Advance(Seconds(30));
+  EXPECT_TRUE(Lives(second));
+  lane_.Advance(Seconds(40));
+  EXPECT_FALSE(Lives(first));
+  EXPECT_EQ(held_, LogIndex(kEntries + 1));
+}
+
+TEST_F(SnapshotSourceTest, GivesUpASessionThatHoldsBackTooMuch) {
+  const uint64_t session = Begin();
+  source_->OnApplied(SnapshotSourceOptions().held_back_bytes_max);
+  EXPECT_TRUE(Lives(session));
+  source_->OnApplied(1);
+  EXPECT_FALSE(Lives(session));
+  EXPECT_EQ(held_, std::nullopt);
+  EXPECT_TRUE(Lives(Begin()));
+}
+
+TEST_F(SnapshotSourceTest, GivesUpASessionThatIsTooOldHoweverMuchItIsUsed) {
+  const uint64_t session = Begin();
+  for (int i = 0; i < 119; ++i) {
+    lane_.Advance(Seconds(30));
+    ASSERT_TRUE(Lives(session)) << i;
+  }
+  lane_.Advance(Seconds(40));
+  EXPECT_FALSE(Lives(session));
+}
+
+TEST_F(SnapshotSourceTest, OneSessionAMemberAndSoManyMembers) {
+  const uint64_t first = Begin(NodeId(2));
+  for (uint64_t id = 3; id <= 5; ++id) Begin(NodeId(id));
+  EXPECT_TRUE(absl::IsResourceExhausted(AskNow({.member = NodeId(6)}).status()));
+  const uint64_t second = Begin(NodeId(2));
+  EXPECT_FALSE(Lives(first));
+  EXPECT_TRUE(Lives(second));
+  EXPECT_EQ(source_->stats().sessions, 4u);
+}
+
+TEST_F(SnapshotSourceTest, MemberThatAsksWithoutWaitingIsRefused) {
+  const uint64_t session = Begin();
+  std::vector<Received> received;
+  for (int i = 0; i < 3; ++i) received.push_back(Ask({.member = kMember, .session = session}));
+  EXPECT_TRUE(absl::IsUnavailable((*received[2])->status()));
+  lane_.Advance(Milliseconds(1));
+  EXPECT_TRUE((*received[0])->ok());
+  EXPECT_TRUE((*received[1])->ok());
+  EXPECT_TRUE(Lives(session));
+}
+
+// The engine is replaced: nothing may keep the old one on this lane.
+TEST_F(SnapshotSourceTest, NoSessionOutlivesItsEngine) {
+  const uint64_t session = Begin();
+  Received received = Ask({.member = kMember, .session = session});
+  source_->EndAll();
+  lane_.RunPosted();
+  EXPECT_TRUE(absl::IsNotFound((*received)->status()));
+  EXPECT_EQ(engine_.use_count(), 1);
+  EXPECT_EQ(held_, std::nullopt);
+}
+
+TEST_F(SnapshotSourceTest, MayEndWhileAChunkIsRead) {
+  Received received = Ask({.member = kMember});
+  source_ = nullptr;
+  lane_.RunPosted();
+  EXPECT_FALSE(received->has_value());
+  EXPECT_EQ(engine_.use_count(), 1);
+}
+
+class SlowSourceTest : public SnapshotSourceTest {
+ protected:
+  SlowSourceTest() : SnapshotSourceTest({.chunk_bytes = 500, .bytes_per_second = 1000}) {}
+};
+
+TEST_F(SlowSourceTest, KeepsToItsRate) {
+  Received first = Ask({.member = kMember});
+  lane_.RunPosted();
+  ASSERT_TRUE(first->has_value());
+  const uint64_t session = (*first)->value().session;
+  Received second = Ask({.member = kMember, .session = session});
+  lane_.Advance(Milliseconds(499));
+  EXPECT_FALSE(second->has_value());
+  lane_.Advance(Milliseconds(1));
+  EXPECT_TRUE(second->has_value());
+  // Rest is not saved up.
+  lane_.Advance(Seconds(10));
+  Ask({.member = kMember, .session = session});
+  Received fourth = Ask({.member = kMember, .session = session});
+  lane_.Advance(Milliseconds(499));
+  EXPECT_FALSE(fourth->has_value());
+}
+
+}  // namespace
+}  // namespace conclave::server
