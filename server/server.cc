@@ -22,6 +22,7 @@ raft::CoreConfig CoreConfigOf(const ServerConfig& config, raft::NodeId id) {
   core.id = id;
   core.heartbeat_interval = Milliseconds(config.heartbeat_interval_ms);
   core.election_timeout = Milliseconds(config.election_timeout_ms);
+  core.tail_entries_max = static_cast<uint64_t>(config.snapshot_catchup_entries);
   return core;
 }
 
@@ -134,7 +135,9 @@ void Server::StartNode(uint64_t seed) {
                         .clock = clock_,
                         .wal = storage_->wal.get(),
                         .transport = peers_.get(),
-                        .engine = storage_->engine.get(),
+                        .peers = peers_.get(),
+                        .engine_home = storage_->engine_home.get(),
+                        .engine = &storage_->engine,
                         .store = storage_->store.get(),
                         .file_system = storage_->file_system};
   node_ = std::make_unique<Node>(NodeOptionsOf(config_, *storage_->data_dir), parts,
@@ -269,5 +272,7 @@ void Server::OnSpaceLow(bool low) {
     Log(LogLevel::kInfo, "the disk has space again: the alarm may be lifted");
   }
 }
+
+void Server::OnSnapshotNews(std::string_view line) { Log(LogLevel::kInfo, line); }
 
 }  // namespace conclave::server

@@ -61,6 +61,7 @@ class Server : private NodeObserver {
   // `who_says` is for the log.
   void EndRemoved(std::string_view who_says);
   void OnSpaceLow(bool low) override;
+  void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;
   EventLoop* const loop_;

@@ -74,6 +74,7 @@ class TestApiMember : private NodeObserver {
   void OnMembersChanged() override {}
   void OnRemoved() override { removed_ = true; }
   void OnSpaceLow(bool) override {}
+  void OnSnapshotNews(std::string_view) override {}
 
   Node* const node_;
   TestPeerCalls peers_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kvstore/errors.h"
 #include "raft/base/check.h"
 #include "raft/base/text.h"
 #include "raft/transport/codec.h"
@@ -31,8 +32,70 @@ void TestTransport::Send(std::vector<raft::Message> messages) {
   }
 }
 
-TestCluster::TestCluster(size_t members, uint64_t seed, const NodeOptions& options)
-    : members_at_start_(members), options_(options), random_(seed) {
+std::optional<Instant> TestPeers::ConnectedSince(raft::NodeId peer) const {
+  if (cluster_->cuts_.contains({self_, peer})) return std::nullopt;
+  return Instant();
+}
+
+void TestPeers::CallPeer(raft::NodeId peer, PeerMethod method, std::string request,
+                         Duration timeout, Answer answer) {
+  ManualExecutor& lane = cluster_->lane_;
+  const uint64_t call = ++last_call_;
+  calls_.emplace(call, Call{peer, std::move(answer)});
+  const auto finish = [this, alive = alive_, call](const absl::StatusOr<std::string>& with) {
+    if (*alive) Finish(call, with);
+  };
+  const size_t index = cluster_->IndexOf(peer);
+  TestPeers* const other =
+      index < cluster_->size() ? cluster_->members_[index]->peers.get() : nullptr;
+  if (!ConnectedSince(peer) || other == nullptr) {
+    return lane.Post([finish] { finish(kv::ErrNoLeader()); });
+  }
+  lane.RunAt(lane.Now() + timeout, [finish] { finish(kv::ErrTimeout()); });
+  lane.RunAt(lane.Now() + cluster_->Delay(), [this, other, there = other->alive_, alive = alive_,
+                                              call, method, request, finish] {
+    if (!*alive || !*there || !calls_.contains(call)) return;
+    const auto handler = other->handlers_.find(method);
+    if (handler == other->handlers_.end()) return;
+    handler->second(request, [this, alive, there, finish](absl::StatusOr<std::string> said) {
+      if (!*alive || !*there) return;
+      ManualExecutor& way_back = cluster_->lane_;
+      way_back.RunAt(way_back.Now() + cluster_->Delay(),
+                     [finish, said = std::move(said)] { finish(said); });
+    });
+  });
+}
+
+void TestPeers::Break(raft::NodeId peer) {
+  std::vector<uint64_t> lost;
+  for (const auto& [call, asked] : calls_) {
+    if (asked.peer == peer) lost.push_back(call);
+  }
+  for (uint64_t call : lost) Finish(call, kv::ErrNoLeader());
+}
+
+void TestPeers::Finish(uint64_t call, absl::StatusOr<std::string> answer) {
+  auto node = calls_.extract(call);
+  if (!node.empty()) node.mapped().answer(std::move(answer));
+}
+
+// In order: the delay is the same for all.
+void TestBackground::Post(Task task) {
+  tasks_.push_back(std::move(task));
+  lane_->RunAt(lane_->Now() + delay_, [this, alive = alive_] {
+    if (!*alive) return;
+    Task next = std::move(tasks_.front());
+    tasks_.pop_front();
+    ++tasks_run_;
+    next();
+    next = nullptr;
+    if (const auto after = after_task_) after(tasks_run_);
+  });
+}
+
+TestCluster::TestCluster(size_t members, uint64_t seed, const NodeOptions& options,
+                         Duration background)
+    : members_at_start_(members), options_(options), background_delay_(background), random_(seed) {
   for (size_t i = 0; i < members; ++i) Create(raft::NodeId(i + 1));
   for (size_t i = 0; i < members; ++i) Restart(i);
 }
@@ -82,17 +145,28 @@ std::vector<etcdserverpb::Member> TestCluster::BootstrapMembers() const {
 }
 
 void TestCluster::Crash(size_t index) {
-  Stop(index);
-  members_[index]->engine.reset();  // holds nothing durable: the log is replayed from its start
+  End(index);
   members_[index]->disk.CrashAndKeepSome(random_);
 }
 
 void TestCluster::Stop(size_t index) {
+  members_[index]->engine->Flush();
+  End(index);
+}
+
+void TestCluster::End(size_t index) {
   TestMember& member = *members_[index];
+  member.background.reset();
   member.node.reset();
   member.store.reset();
+  member.engine.reset();
+  member.home.reset();
   member.wal.reset();
   member.transport.reset();
+  member.peers.reset();
+  for (const auto& other : members_) {
+    if (other->peers != nullptr) other->peers->Break(member.id);
+  }
   member.disk.KillProcess();
 }
 
@@ -101,20 +175,25 @@ void TestCluster::Restart(size_t index) {
   auto opened = raft::Wal::Open(member.disk, WalOptionsOf(member.id), &lane_);
   CHECK_MSG(opened.ok(), MessageOf(opened.status()));
   member.wal = std::move(opened->wal);
-  if (member.engine == nullptr) member.engine = std::make_unique<kv::MemoryEngine>();
+  member.home = kv::NewMemoryHome(&member.home_disk);
+  member.engine = *member.home->Open();
   member.store = *kv::Store::Open(member.engine.get(), {}, BootstrapMembers());
   member.transport = std::make_unique<TestTransport>(this, member.id);
+  member.peers = std::make_unique<TestPeers>(this, member.id);
+  member.background = std::make_unique<TestBackground>(&lane_, background_delay_);
 
   NodeOptions options = options_;
   options.cluster_id = kClusterId;
   options.core.id = member.id;
   options.name = "m" + std::to_string(index);
   NodeParts parts{.lane = &lane_,
-                  .background = &lane_,
+                  .background = member.background.get(),
                   .clock = &lane_,
                   .wal = member.wal.get(),
                   .transport = member.transport.get(),
-                  .engine = member.engine.get(),
+                  .peers = member.peers.get(),
+                  .engine_home = member.home.get(),
+                  .engine = &member.engine,
                   .store = member.store.get(),
                   .file_system = &member.disk};
   auto recovered = Recover(std::move(opened->contents), *member.store);
@@ -126,6 +205,8 @@ void TestCluster::Restart(size_t index) {
 void TestCluster::Cut(size_t a, size_t b) {
   cuts_.insert({members_[a]->id, members_[b]->id});
   cuts_.insert({members_[b]->id, members_[a]->id});
+  if (up(a)) members_[a]->peers->Break(members_[b]->id);
+  if (up(b)) members_[b]->peers->Break(members_[a]->id);
 }
 
 void TestCluster::Isolate(size_t member) {
@@ -139,8 +220,7 @@ void TestCluster::Deliver(const raft::Message& message) {
   if (random_.Below(1000) < loss_permille_) return;
   std::string bytes;
   raft::EncodeMessage(message, bytes);
-  const Duration delay = std::chrono::microseconds(random_.Between(50, 2000));
-  lane_.RunAt(lane_.Now() + delay, [this, bytes = Bytes::Copy(bytes)] {
+  lane_.RunAt(lane_.Now() + Delay(), [this, bytes = Bytes::Copy(bytes)] {
     auto decoded = raft::DecodeMessage(bytes);
     CHECK_MSG(decoded.ok(), MessageOf(decoded.status()));
     const size_t index = IndexOf(decoded->to);
