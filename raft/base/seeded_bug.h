@@ -87,19 +87,6 @@
   BUG(kHardStateBeforeDamage, 64)     \
   BUG(kLossNotKept, 65)               \
   BUG(kDamagedRecordsSkipped, 66)     \
-  /* Membership, snapshots, loss. */  \
-  BUG(kSecondChangeEarly, 87)         \
-  BUG(kChangeBeforeOwnTermCommit, 88) \
-  BUG(kManyVotersAtOnce, 89)          \
-  BUG(kJointLeftEarly, 90)            \
-  BUG(kMatchingLogDropped, 91)        \
-  BUG(kLostEntriesForgotten, 92)      \
-  BUG(kDiskStallIgnored, 93)          \
-  /* Disk trouble. */                 \
-  BUG(kHungDiskEndured, 83)           \
-  BUG(kFullDiskUntold, 84)            \
-  BUG(kPutWithoutSpace, 85)           \
-  BUG(kDeleteNeedsSpace, 86)          \
   /* Snapshots in the store. */       \
   BUG(kConfigurationNotKept, 67)      \
   BUG(kAdoptSkipsEvents, 68)          \
@@ -117,7 +104,20 @@
   BUG(kSnapshotNotFlushed, 78)        \
   BUG(kSkippedProposalRetried, 79)    \
   BUG(kInstallNotMarked, 80)          \
-  BUG(kSnapshotLogNotHeld, 81)
+  BUG(kSnapshotLogNotHeld, 81)        \
+  /* Disk trouble. */                 \
+  BUG(kHungDiskEndured, 83)           \
+  BUG(kFullDiskUntold, 84)            \
+  BUG(kPutWithoutSpace, 85)           \
+  BUG(kDeleteNeedsSpace, 86)          \
+  /* Membership, snapshots, loss. */  \
+  BUG(kSecondChangeEarly, 87)         \
+  BUG(kChangeBeforeOwnTermCommit, 88) \
+  BUG(kManyVotersAtOnce, 89)          \
+  BUG(kJointLeftEarly, 90)            \
+  BUG(kMatchingLogDropped, 91)        \
+  BUG(kLostEntriesForgotten, 92)      \
+  BUG(kDiskStallIgnored, 93)
 
 namespace conclave {
 
