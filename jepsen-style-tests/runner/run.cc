@@ -102,6 +102,11 @@ class Run {
 
   // A majority that runs and is connected must serve, whatever the rest does (liveness).
   bool HealedCore() {
+    for (const auto& workload : workloads_) {
+      if (!workload->changes_members()) continue;
+      workload->StopLoad();  // whom a core consists of is decided now
+      if (!RunFor(Seconds(3))) return false;
+    }
     const std::set<size_t> core = nemesis_.HealCore();
     const std::vector<size_t> members(core.begin(), core.end());
     std::string names;
@@ -197,13 +202,13 @@ class Run {
     return RunToEnd(ReadFinalStates(session_, facts_.final_states), "final states") && Converged();
   }
 
-  // Every running member, learners too, comes to hold what the leader holds.
+  // Every member of the last configuration, learners too, comes to hold what the leader holds.
   bool Converged() {
     const auto equal = [&] {
       std::set<uint64_t> applied;
-      for (size_t i = 0; i < world_.size(); ++i) {
-        Member& member = world_.member(i);
-        if (member.running()) applied.insert(member.store().applied_index());
+      for (const size_t position : world_.Members()) {
+        Member& member = world_.member(position);
+        applied.insert(member.running() ? member.store().applied_index() : 0);
       }
       return applied.size() == 1;
     };

@@ -196,6 +196,9 @@ constexpr Story kStories[] = {
      "durability: refused to start"},
     {kSnapshotLogNotHeld, "the log is let go that a fetched snapshot is to be gone on from",
      "snapshots: held log"},
+    // ---- Machines. ----
+    {kWipedMemberVotes, "a machine that lost its disk goes on as if it had never said anything",
+     "raft: one vote per term"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

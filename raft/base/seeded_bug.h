@@ -117,7 +117,9 @@
   BUG(kSnapshotNotFlushed, 78)        \
   BUG(kSkippedProposalRetried, 79)    \
   BUG(kInstallNotMarked, 80)          \
-  BUG(kSnapshotLogNotHeld, 81)
+  BUG(kSnapshotLogNotHeld, 81)        \
+  /* Machines. */                     \
+  BUG(kWipedMemberVotes, 94)
 
 namespace conclave {
 
