@@ -185,7 +185,7 @@ class Run {
 
   // In a healthy cluster one member's disk fills up, and has space again.
   bool FullDisk() {
-    if (!swarm_.nemesis.disk_full || world_.voters() < 3) return true;
+    if (!swarm_.nemesis.disk_full || world_.Serving().size() < 3) return true;
     lifter_.reset();  // an alarm that is lifted too early would let puts through for a moment
     SpaceDrill drill(&world_, &nemesis_, &history_, random_.Stream("space"));
     if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {

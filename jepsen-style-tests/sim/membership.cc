@@ -7,6 +7,7 @@
 
 #include "jepsen-style-tests/sim/world.h"
 #include "raft/base/check.h"
+#include "raft/core/cluster_checker.h"
 
 namespace conclave::sim {
 
@@ -18,17 +19,6 @@ constexpr uint64_t kClusterId = 0xc0c1;
 constexpr Duration kLateChangeMax = Seconds(40);
 // Between a member's removal and its end, as in server/server.cc.
 constexpr Duration kRemovedLinger = Seconds(1);
-
-bool HasQuorum(const std::vector<raft::NodeId>& voters, const std::set<raft::NodeId>& core) {
-  const auto count = std::count_if(voters.begin(), voters.end(),
-                                   [&core](raft::NodeId voter) { return core.contains(voter); });
-  return 2 * static_cast<size_t>(count) > voters.size();
-}
-
-bool HasQuorum(const raft::Configuration& configuration, const std::set<raft::NodeId>& core) {
-  return HasQuorum(configuration.voters, core) &&
-         (!configuration.joint() || HasQuorum(configuration.outgoing, core));
-}
 
 }  // namespace
 
@@ -180,9 +170,10 @@ std::set<size_t> World::DrawCore(Random& random) {
   for (size_t i = able.size(); i > 1; --i) std::swap(able[i - 1], able[random.Below(i)]);
   std::set<size_t> core;
   std::set<raft::NodeId> ids;
+  const auto runs = [&ids](raft::NodeId id) { return ids.contains(id); };
   const auto enough = [&] {
     return std::all_of(ahead.begin(), ahead.end(),
-                       [&ids](const raft::Configuration& c) { return HasQuorum(c, ids); });
+                       [&](const raft::Configuration& c) { return raft::IsQuorum(c, runs); });
   };
   auto next = able.begin();
   const auto take_next = [&] {

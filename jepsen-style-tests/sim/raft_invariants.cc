@@ -184,7 +184,7 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
   findings_.Expect(revision >= of.revision, "monotone: {} goes from revision {} to {}",
                    member.value(), of.revision, revision);
   // A core hands entries to apply before anybody can ask it what it believes to be committed.
-  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index));
+  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index), of.view.last_index);
   checker_.OnApply(member, LogIndex(index), command, of.mirror.disk());
   CheckRevision(member, index, revision);
   of.applied = index;
@@ -243,16 +243,25 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   findings_.Expect(!view.leading || term == view.term,
                    "commit without quorum: {} commits {} of term {} by counting in term {}",
                    member.value(), view.commit.value(), term.value(), view.term.value());
-  OnCommit(member, view.commit);
+  OnCommit(member, view.commit, before.last_index);
 }
 
-void RaftInvariants::OnCommit(NodeId member, LogIndex commit) {
+void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_before) {
   const MirroredMember& mirror = At(member).mirror;
-  checker_.OnCommit(member, commit, mirror.configuration(), mirror.log(),
-                    [this](NodeId id) -> const Disk* {
-                      const auto found = members_.find(id);
-                      return found != members_.end() ? &found->second.mirror.promised() : nullptr;
-                    });
+  const Disk& log = mirror.log();
+  const auto disk_of = [this](NodeId id) -> const Disk* {
+    const auto found = members_.find(id);
+    return found != members_.end() ? &found->second.mirror.promised() : nullptr;
+  };
+  const auto holds = [&](NodeId id) {
+    const Disk* const disk = disk_of(id);
+    return disk != nullptr && disk->TermAt(commit) == log.TermAt(commit);
+  };
+  // Of the same event may be a change of who counts, after the commit.
+  const raft::Configuration& before =
+      mirror.ConfigurationAt(std::max(last_before, log.start.index));
+  const bool by_before = raft::IsQuorum(before, holds);
+  checker_.OnCommit(member, commit, by_before ? before : mirror.configuration(), log, disk_of);
 }
 
 const raft::Configurations& RaftInvariants::Committed() {

@@ -133,7 +133,8 @@ class RaftInvariants {
   void CheckMonotone(raft::NodeId member, const CoreView& before, const CoreView& now);
   void CheckLog(raft::NodeId member, const Member& of);
   void CheckReleased(raft::NodeId member, const Member& of, const raft::LogStart& to);
-  void OnCommit(raft::NodeId member, raft::LogIndex commit);
+  // `last_before` is where its log ended before the present event.
+  void OnCommit(raft::NodeId member, raft::LogIndex commit, raft::LogIndex last_before);
 
   raft::Findings findings_;
   raft::ClusterChecker checker_{&findings_};

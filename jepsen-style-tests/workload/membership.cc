@@ -140,7 +140,8 @@ Co<void> Membership::ChangeOne(Session& session) {
   } else if (voters > wanted_voters_ && voter != nullptr) {
     const sim::Member* const leader = world().leader();
     const bool leads = leader != nullptr && random.OneIn(3);
-    co_await Remove(session, leads ? leader->id().value() : voter->id());
+    const uint64_t id = leads ? leader->id().value() : voter->id();
+    co_await Remove(session, id);
   }
 }
 
