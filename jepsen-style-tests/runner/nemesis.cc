@@ -96,7 +96,7 @@ std::optional<size_t> Nemesis::SomeRunning() {
   if (running.empty()) return std::nullopt;
   // The leader is where most can go wrong.
   const Member* leader = world_->leader();
-  if (leader != nullptr && random_.OneIn(3)) return leader->id().value() - 1;
+  if (leader != nullptr && random_.OneIn(3)) return leader->position();
   return running[random_.Below(running.size())];
 }
 
@@ -107,12 +107,12 @@ void Nemesis::Count(const char* fault) { ++faults_[fault]; }
 void Nemesis::Restart(size_t position) {
   restarting_.erase(position);
   Member& member = world_->member(position);
-  if (member.running() || member.broken()) return;
+  if (member.running() || member.gone()) return;
   world_->StartMember(position);
 }
 
 void Nemesis::RestartLater(size_t position) {
-  if (world_->member(position).broken() || !restarting_.insert(position).second) return;
+  if (world_->member(position).gone() || !restarting_.insert(position).second) return;
   RestartAfter(position, random_.OneIn(3) ? Milliseconds(1) : Lasts());
 }
 
@@ -202,7 +202,7 @@ void Nemesis::Clog() {
   const size_t to = random_.Below(world_->size());
   if (from == to) return;
   Count("clog");
-  world_->network().Clog(world_->member(from).id().value(), world_->member(to).id().value(),
+  world_->network().Clog(world_->member(from).end(), world_->member(to).end(),
                          world_->scheduler().Now() + std::min(Lasts(), Seconds(3)));
 }
 
@@ -226,10 +226,10 @@ void Nemesis::Strand() {
   world_->Note("{} is stranded", leader->name());
   const Duration heartbeat = world_->options().member.node.core.heartbeat_interval;
   const Instant answers_at = world_->scheduler().Now() + Between(3 * heartbeat, 12 * heartbeat);
-  const size_t stranded = leader->id().value() - 1;
+  const size_t stranded = leader->position();
   for (size_t other = 0; other < world_->size(); ++other) {
     if (other == stranded) continue;
-    world_->network().Clog(world_->member(other).id().value(), leader->id().value(), answers_at);
+    world_->network().Clog(world_->member(other).end(), leader->end(), answers_at);
     UndoAfter(Between(Duration::zero(), heartbeat), [this, stranded, other] {
       world_->CutLink(stranded, other);
       world_->member(other).OnUnreachable(world_->member(stranded).id());
@@ -275,7 +275,7 @@ void Nemesis::Away() {
 
 void Nemesis::CutClients() {
   Count("client-cut");
-  const End member = world_->member(random_.Below(world_->size())).id().value();
+  const End member = world_->member(random_.Below(world_->size())).end();
   for (End client = kFirstClient; client < kFirstClient + kClientsCut; ++client) {
     if (random_.OneIn(2)) world_->network().Cut(client, member);
     if (random_.OneIn(2)) world_->network().Cut(member, client);
@@ -349,14 +349,13 @@ void Nemesis::Misdirect() {
 void Nemesis::DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&)) {
   const size_t position = random_.Below(world_->size());
   Member& member = world_->member(position);
-  if (member.broken()) return;
+  if (!world_->IsWhole(position) || !world_->MayLose(position)) return;
   if (member.running()) {
     if (member.silent()) return;
     world_->EndMember(position, EndOfProcess::kCrash);
   }
   if ((member.disk().*damage)(Member::kWalDirectory, random_)) {
-    world_->Note("the log of {} is damaged", member.name());
-    damaged_.insert(position);
+    world_->OnDamaged(position);
   }
   RestartLater(position);
 }
@@ -384,14 +383,7 @@ std::set<size_t> Nemesis::HealCore() {
   for (size_t position = 0; position < world_->size(); ++position) {
     world_->member(position).disk().SetFull(false);
   }
-  std::vector<size_t> able;
-  for (size_t position = 0; position < world_->voters(); ++position) {
-    if (!damaged_.contains(position)) able.push_back(position);
-  }
-  const size_t quorum = world_->voters() / 2 + 1;
-  for (size_t i = able.size(); i > 1; --i) std::swap(able[i - 1], able[random_.Below(i)]);
-  able.resize(std::min(able.size(), quorum + random_.Below(able.size() - quorum + 1)));
-  const std::set<size_t> core(able.begin(), able.end());
+  const std::set<size_t> core = world_->DrawCore(random_);
 
   world_->HealLinks();
   NetworkOptions passable = world_->options().network;

@@ -28,10 +28,10 @@ class Nemesis {
   void StartMembers(Duration spread, Duration late);
   // Faults begin, and end with the first Heal.
   void Begin();
-  // No more faults. The core, a random majority of the voters with a sound disk, runs and is
-  // connected; everything else stays as it is. Returns the core's positions.
+  // No more faults. The core, some members that must be enough to go on (World::DrawCore), runs and
+  // is connected; everything else stays as it is. Returns the core's positions.
   std::set<size_t> HealCore();
-  // Everything is whole; every member runs but those whose data is damaged.
+  // Everything is whole; every member runs but those that are gone for good.
   void HealAll();
 
   // That member's disk is full from now on, whatever else is healed, or has space again.
@@ -92,7 +92,6 @@ class Nemesis {
   std::vector<Named> enabled_;
   std::map<std::string, uint64_t> faults_;
   std::set<size_t> restarting_;  // down, and to be started at a time that is set
-  std::set<size_t> damaged_;     // its log, so that it will refuse to start
   std::set<size_t> fused_;       // to lose power after some more writes
   std::optional<size_t> kept_full_;
   uint64_t healed_ = 0;  // goes up with each healing: what waits to be undone is void then

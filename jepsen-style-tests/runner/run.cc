@@ -102,6 +102,11 @@ class Run {
 
   // A majority that runs and is connected must serve, whatever the rest does (liveness).
   bool HealedCore() {
+    for (const auto& workload : workloads_) {
+      if (!workload->changes_members()) continue;
+      workload->StopLoad();  // whom a core consists of is decided now
+      if (!RunFor(Seconds(3))) return false;
+    }
     const std::set<size_t> core = nemesis_.HealCore();
     const std::vector<size_t> members(core.begin(), core.end());
     std::string names;
@@ -180,7 +185,7 @@ class Run {
 
   // In a healthy cluster one member's disk fills up, and has space again.
   bool FullDisk() {
-    if (!swarm_.nemesis.disk_full || world_.voters() < 3) return true;
+    if (!swarm_.nemesis.disk_full || world_.Serving().size() < 3) return true;
     lifter_.reset();  // an alarm that is lifted too early would let puts through for a moment
     SpaceDrill drill(&world_, &nemesis_, &history_, random_.Stream("space"));
     if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {
@@ -197,13 +202,13 @@ class Run {
     return RunToEnd(ReadFinalStates(session_, facts_.final_states), "final states") && Converged();
   }
 
-  // Every running member, learners too, comes to hold what the leader holds.
+  // Every member of the last configuration, learners too, comes to hold what the leader holds.
   bool Converged() {
     const auto equal = [&] {
       std::set<uint64_t> applied;
-      for (size_t i = 0; i < world_.size(); ++i) {
-        Member& member = world_.member(i);
-        if (member.running()) applied.insert(member.store().applied_index());
+      for (const size_t position : world_.Members()) {
+        Member& member = world_.member(position);
+        applied.insert(member.running() ? member.store().applied_index() : 0);
       }
       return applied.size() == 1;
     };

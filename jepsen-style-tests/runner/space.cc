@@ -32,6 +32,10 @@ Co<void> LiftAlarms(Session& session) {
   }
 }
 
+size_t AnyOf(const std::vector<size_t>& positions, Random& random) {
+  return positions[random.Below(positions.size())];
+}
+
 }  // namespace
 
 // ---- AlarmLifter. ----
@@ -54,7 +58,7 @@ SpaceDrill::SpaceDrill(World* world, Nemesis* nemesis, History* history, Random 
     : world_(world),
       nemesis_(nemesis),
       session_(world, history, PatientSession(), random.Stream("session")),
-      position_(random.Below(world->voters())),
+      position_(AnyOf(world->Serving(), random)),
       work_(Work()) {
   work_.Start();
 }
@@ -93,12 +97,13 @@ Co<void> SpaceDrill::AwaitAlarm() {
 }
 
 bool SpaceDrill::AlarmIsKnown() const {
-  for (size_t i = 0; i < world_->size(); ++i) {
+  const uint64_t full = world_->member(position_).id().value();
+  for (const size_t i : world_->Members()) {
     Member& member = world_->member(i);
     if (i == position_ || !member.running()) continue;
     const std::vector<AlarmMember> alarms = member.store().Alarms();
-    const bool knows = std::any_of(alarms.begin(), alarms.end(), [this](const AlarmMember& alarm) {
-      return alarm.memberid() == position_ + 1 && alarm.alarm() == etcdserverpb::NOSPACE;
+    const bool knows = std::any_of(alarms.begin(), alarms.end(), [full](const AlarmMember& alarm) {
+      return alarm.memberid() == full && alarm.alarm() == etcdserverpb::NOSPACE;
     });
     if (!knows) return false;
   }
@@ -106,7 +111,10 @@ bool SpaceDrill::AlarmIsKnown() const {
 }
 
 Co<void> SpaceDrill::TryWithoutSpace() {
-  session_.GoTo((position_ + 1) % world_->voters());
+  const std::vector<size_t> serving = world_->Serving();
+  const auto other = std::find_if(serving.begin(), serving.end(),
+                                  [this](size_t position) { return position != position_; });
+  session_.GoTo(other != serving.end() ? *other : position_);
   stage_ = "the refusal of a put";
   for (;;) {
     const auto put = co_await session_.Put(kKey, session_.UniqueValue());

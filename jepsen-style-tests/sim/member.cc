@@ -76,10 +76,10 @@ struct Member::Process : server::NodeObserver {
   }
   void OnPublished() override {}
   void OnMembersChanged() override {}
-  void OnRemoved() override {}
   void OnSpaceLow(bool low) override {
     if (low) member->world_->Note("{} is short of space", member->name());
   }
+  void OnRemoved() override { member->world_->OnRemoved(*member); }
   void OnSnapshotNews(std::string_view line) override {
     member->world_->Note("{}: {}", member->name(), line);
   }
@@ -114,6 +114,7 @@ Member::Member(World* world, MemberOptions options, const FaultAtlas* atlas, siz
                Random random)
     : world_(world),
       options_(std::move(options)),
+      position_(position),
       random_(random),
       disk_(random_.Next(), options_.disk, atlas, position),
       locked_disk_(&disk_),
@@ -131,7 +132,7 @@ Member::~Member() {
   process_.reset();
 }
 
-std::string Member::name() const { return fmt::format("m{}", id().value()); }
+std::string Member::name() const { return fmt::format("m{}", position_ + 1); }
 
 raft::WalOptions Member::WalOptionsOf() const {
   return {.directory = kWalDirectory,
@@ -148,7 +149,7 @@ kv::Store& Member::store() { return *process_->store; }
 bool Member::silent() const { return process_ == nullptr || process_->lane.silent(); }
 
 void Member::Start(const ClockOptions& clock) {
-  CHECK(!running() && !broken_);
+  CHECK(!running() && !gone());
   process_ = std::make_unique<Process>(this, clock);
   started_ns_ = world_->NowNs();
   absl::Status started;
@@ -182,9 +183,6 @@ absl::Status Member::StartProcess() {
   Process& process = *process_;
   auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
   if (!opened.ok()) return opened.status();
-  if (opened->contents.lost_through > raft::LogIndex(0)) {
-    return absl::DataLossError(ToAbsl(opened->contents.damage));
-  }
   process.engine_home = NewEngineHome();
   auto engine = process.engine_home->Open();
   if (!engine.ok()) return engine.status();
@@ -245,6 +243,7 @@ void Member::Serve() {
   server::AddWatchService(process.methods, context);
   server::AddClusterService(process.methods, context);
   server::AddMaintenanceService(process.methods, context);
+  if (process.store->IsRemoved(id().value())) world_->OnRemoved(*this);
 }
 
 void Member::OnProcessEnded(const ProcessEnded& end) {

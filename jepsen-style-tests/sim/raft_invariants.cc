@@ -24,7 +24,9 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
                              const StoreView& store) {
   const auto [found, is_new] = members_.try_emplace(member, recovered);
   Member& of = found->second;
-  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered);
+  if (!configurations_) configurations_.emplace(LogIndex(0), recovered.configuration);
+  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered, of.damaged);
+  of.damaged = false;
   findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
@@ -32,6 +34,9 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   of.installed = store.installed;
   of.revision = store.revision;
   const Disk& log = of.mirror.log();
+  CheckStore(member, of);
+  // Damage that took the end of the log left what the store has of it.
+  if (LogIndex(of.applied) > log.last_index()) of.installed = of.applied;
   // As a core begins (raft/core/state.cc).
   const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
@@ -41,18 +46,18 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
              .durable = log.last_index(),
              .commit = commit,
              .applied = commit};
-  CheckStore(member, of, recovered.lost_through);
 }
 
-void RaftInvariants::CheckStore(NodeId member, const Member& of, LogIndex lost_through) {
+void RaftInvariants::CheckStore(NodeId member, const Member& of) {
   const Disk& log = of.mirror.log();
   const LogIndex applied(of.applied);
   findings_.Expect(applied <= committed(),
                    "durability: the store of {} holds entry {}, which was never committed",
                    member.value(), of.applied);
-  // A snapshot that has just come may be followed by the log from before it.
-  const bool reaches =
-      applied <= std::max(log.last_index(), lost_through) || of.applied == of.installed;
+  // A snapshot that has just come may be followed by the log from before it, and damage may have
+  // taken the end of the log.
+  const bool reaches = applied <= log.last_index() || of.applied == of.installed ||
+                       applied <= of.mirror.lost_through();
   findings_.Expect(applied >= log.start.index && reaches,
                    "durability: the store of {} ends at {}, its log has {} to {}", member.value(),
                    of.applied, log.start.index.Next().value(), log.last_index().value());
@@ -63,6 +68,11 @@ void RaftInvariants::OnCrash(NodeId member) {
   // It may not have come so far as to start.
   const auto found = members_.find(member);
   if (found != members_.end()) found->second.view = {};
+}
+
+void RaftInvariants::OnDamaged(NodeId member) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) found->second.damaged = true;
 }
 
 void RaftInvariants::OnWiped(NodeId member) { members_.erase(member); }
@@ -80,10 +90,14 @@ void RaftInvariants::CheckReset(NodeId member, const Member& of, const raft::Log
   findings_.Expect(to.index == LogIndex(of.applied),
                    "durability: {} starts its log anew after {}, its store is at {}",
                    member.value(), to.index.value(), of.applied);
-  findings_.Expect(IsCommitted(to.index, to.term),
+  const bool is_committed = IsCommitted(to.index, to.term);
+  findings_.Expect(is_committed,
                    "state machine safety: {} starts its log anew after entry {} of term {}, which "
                    "is not committed",
                    member.value(), to.index.value(), to.term.value());
+  findings_.Expect(!is_committed || Committed().At(to.index) == to.configuration,
+                   "state machine safety: {} starts its log anew after entry {} with other members",
+                   member.value(), to.index.value());
 }
 
 bool RaftInvariants::IsCommitted(LogIndex index, Term term) const {
@@ -170,7 +184,7 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
   findings_.Expect(revision >= of.revision, "monotone: {} goes from revision {} to {}",
                    member.value(), of.revision, revision);
   // A core hands entries to apply before anybody can ask it what it believes to be committed.
-  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index));
+  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index), of.view.last_index);
   checker_.OnApply(member, LogIndex(index), command, of.mirror.disk());
   CheckRevision(member, index, revision);
   of.applied = index;
@@ -229,16 +243,47 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   findings_.Expect(!view.leading || term == view.term,
                    "commit without quorum: {} commits {} of term {} by counting in term {}",
                    member.value(), view.commit.value(), term.value(), view.term.value());
-  OnCommit(member, view.commit);
+  OnCommit(member, view.commit, before.last_index);
 }
 
-void RaftInvariants::OnCommit(NodeId member, LogIndex commit) {
+void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_before) {
   const MirroredMember& mirror = At(member).mirror;
-  checker_.OnCommit(member, commit, mirror.configuration(), mirror.log(),
-                    [this](NodeId id) -> const Disk* {
-                      const auto found = members_.find(id);
-                      return found != members_.end() ? &found->second.mirror.disk() : nullptr;
-                    });
+  const Disk& log = mirror.log();
+  const auto disk_of = [this](NodeId id) -> const Disk* {
+    const auto found = members_.find(id);
+    return found != members_.end() ? &found->second.mirror.promised() : nullptr;
+  };
+  const auto holds = [&](NodeId id) {
+    const Disk* const disk = disk_of(id);
+    return disk != nullptr && disk->TermAt(commit) == log.TermAt(commit);
+  };
+  // Of the same event may be a change of who counts, after the commit.
+  const raft::Configuration& before =
+      mirror.ConfigurationAt(std::max(last_before, log.start.index));
+  const bool by_before = raft::IsQuorum(before, holds);
+  checker_.OnCommit(member, commit, by_before ? before : mirror.configuration(), log, disk_of);
+}
+
+const raft::Configurations& RaftInvariants::Committed() {
+  while (looked_at_ < committed()) configurations_->OnAppend(checker_.Committed(++looked_at_));
+  return *configurations_;
+}
+
+std::vector<raft::Configuration> RaftInvariants::ConfigurationsAhead() {
+  if (!configurations_.has_value()) return {};
+  const LogIndex newest = Committed().current_index();
+  std::vector<raft::Configuration> ahead{Committed().current()};
+  const auto add = [&ahead](const raft::Configuration& configuration) {
+    const bool known = std::find(ahead.begin(), ahead.end(), configuration) != ahead.end();
+    if (!known) ahead.push_back(configuration);
+    return false;
+  };
+  for (const auto& [id, of] : members_) {
+    const raft::Configurations& known = of.mirror.configurations();
+    if (known.current_index() <= newest) continue;
+    known.AnySince(std::max(newest, of.mirror.log().start.index), add);
+  }
+  return ahead;
 }
 
 void RaftInvariants::CheckMonotone(NodeId member, const CoreView& before, const CoreView& now) {

@@ -34,9 +34,7 @@ class Puppet {
 
   // ---- Its process. ----
 
-  void Start(uint64_t applied = 0) {
-    Start({.applied = applied, .installed = 0, .revision = 1});
-  }
+  void Start(uint64_t applied = 0) { Start({.applied = applied, .installed = 0, .revision = 1}); }
   void Start(const StoreView& store) {
     rules_.OnStart(id_, disk_, store);
     const uint64_t applied = store.applied;

@@ -83,7 +83,8 @@ class SimDisk : public MemoryFileSystem {
 
   // Flips some bits of one segment of the log in `log_directory`.
   bool Rot(const std::string& log_directory, Random& random);
-  // The last write of the log's last segment went to an earlier place of the file instead.
+  // The write before the last of the log's last segment went to an earlier place of the file
+  // instead.
   bool Misdirect(const std::string& log_directory, Random& random);
 
   absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;

@@ -196,6 +196,9 @@ constexpr Story kStories[] = {
      "raft: leader completeness"},
     {kDiskStallIgnored, "a leader whose disk stalls goes on to lead",
      "liveness: progress of a healed core"},
+    // ---- Machines. ----
+    {kWipedMemberVotes, "a machine that lost its disk goes on as if it had never said anything",
+     "raft: one vote per term"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -117,7 +117,9 @@
   BUG(kJointLeftEarly, 90)            \
   BUG(kMatchingLogDropped, 91)        \
   BUG(kLostEntriesForgotten, 92)      \
-  BUG(kDiskStallIgnored, 93)
+  BUG(kDiskStallIgnored, 93)          \
+  /* Machines. */                     \
+  BUG(kWipedMemberVotes, 94)
 
 namespace conclave {
 
