@@ -390,8 +390,9 @@ std::set<size_t> Nemesis::HealCore() {
   passable.slow_permille = 0;  // beyond an election timeout nobody could lead
   world_->network().set_options(passable);
   KeepHealed(core);
-  // Half the time the others run, are heard, and hear nothing: they must not disturb.
-  const bool one_way = random_.OneIn(2);
+  // Half the time the others run, are heard, and hear nothing: they must not disturb. But who was
+  // out of space and gets no more entries does not notice that it has space, and goes on to say so.
+  const bool one_way = random_.OneIn(2) && !options_.disk_full;
   for (size_t from = 0; from < world_->size(); ++from) {
     for (size_t to = 0; to < world_->size(); ++to) {
       if (core.contains(from) == core.contains(to)) continue;

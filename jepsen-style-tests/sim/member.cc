@@ -75,7 +75,7 @@ struct Member::Process : server::NodeObserver {
     member->world_->Note("{} leads term {}", member->name(), change.term.value());
   }
   void OnPublished() override {}
-  void OnMembersChanged() override {}
+  void OnMembersChanged() override { member->world_->OnMembersChanged(*member); }
   void OnSpaceLow(bool low) override {
     if (low) member->world_->Note("{} is short of space", member->name());
   }

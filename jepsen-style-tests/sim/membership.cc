@@ -87,11 +87,29 @@ void World::Replace(size_t position) {
 }
 
 void World::OnRemoved(Member& member) {
+  if (!told_.emplace(member.position(), member.started_ns()).second) return;
   Note("{} knows that it was removed", member.name());
   scheduler_.After(kRemovedLinger, [&member, started_ns = member.started_ns()] {
     if (member.running() && member.started_ns() == started_ns) member.End(EndOfProcess::kKill);
     if (!member.running()) member.Retire();
   });
+}
+
+// As servers do: whoever was removed is not let in again, and is told why.
+void World::OnMembersChanged(Member& member) {
+  for (const auto& other : members_) {
+    if (other->gone() || !member.store().IsRemoved(other->id().value())) continue;
+    scheduler_.After(Between(Milliseconds(1), options_.reconnect_max),
+                     [this, &member, removed = other.get()] { TellRemoved(member, *removed); });
+  }
+}
+
+void World::TellRemoved(Member& teller, Member& removed) {
+  if (!teller.running() || removed.gone() || &teller == &removed) return;
+  const bool cut =
+      network_.IsCut(teller.end(), removed.end()) || network_.IsCut(removed.end(), teller.end());
+  if (!cut && removed.running()) return OnRemoved(removed);
+  scheduler_.After(Seconds(1), [this, &teller, &removed] { TellRemoved(teller, removed); });
 }
 
 void World::ChangeEnds(bool outcome_known) {

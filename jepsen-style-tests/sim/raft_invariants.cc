@@ -1,6 +1,7 @@
 #include "jepsen-style-tests/sim/raft_invariants.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,18 @@ using raft::HardState;
 using raft::LogIndex;
 using raft::NodeId;
 using raft::Term;
+
+namespace {
+
+// How many vote in one of them only.
+size_t Differ(const raft::Configuration& a, const raft::Configuration& b) {
+  std::vector<NodeId> in_one;
+  std::set_symmetric_difference(a.voters.begin(), a.voters.end(), b.voters.begin(), b.voters.end(),
+                                std::back_inserter(in_one));
+  return in_one.size();
+}
+
+}  // namespace
 
 RaftInvariants::Member& RaftInvariants::At(NodeId member) {
   const auto found = members_.find(member);
@@ -46,6 +59,7 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
              .durable = log.last_index(),
              .commit = commit,
              .applied = commit};
+  of.configuration_index = of.mirror.configurations().current_index();
 }
 
 void RaftInvariants::CheckStore(NodeId member, const Member& of) {
@@ -87,6 +101,10 @@ void RaftInvariants::OnAppend(NodeId member, const raft::AppendTask& task) {
 
 // The state machine holds, durably, what the new log does not (docs/snapshots.md).
 void RaftInvariants::CheckReset(NodeId member, const Member& of, const raft::LogStart& to) {
+  const Disk& log = of.mirror.log();
+  findings_.Expect(log.TermAt(to.index) != to.term || log.last_index() <= to.index,
+                   "durability: {} drops its log up to {}, which goes on from the snapshot of {}",
+                   member.value(), log.last_index().value(), to.index.value());
   findings_.Expect(to.index == LogIndex(of.applied),
                    "durability: {} starts its log anew after {}, its store is at {}",
                    member.value(), to.index.value(), of.applied);
@@ -237,6 +255,9 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   if (view.leading && (!before.leading || before.term != view.term)) {
     checker_.OnLeader(member, view.term, mirror.configuration(), mirror.log(), mirror.disk());
   }
+  const LogIndex newest = mirror.configurations().current_index();
+  const bool changed = std::exchange(of.configuration_index, newest) < newest;
+  if (changed && view.leading && before.leading) CheckChange(member, of);
   if (view.commit == before.commit) return;
   // Thesis 3.6.2.
   const Term term = mirror.log().TermAt(view.commit);
@@ -244,6 +265,31 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
                    "commit without quorum: {} commits {} of term {} by counting in term {}",
                    member.value(), view.commit.value(), term.value(), view.term.value());
   OnCommit(member, view.commit, before.last_index);
+}
+
+// A leader has changed the configuration (thesis 4.1, 4.3): by one voter or through a joint one,
+// after it has committed in its own term, and after the change before.
+void RaftInvariants::CheckChange(NodeId member, const Member& of) {
+  const Disk& log = of.mirror.log();
+  const LogIndex index = of.configuration_index;
+  const raft::Configuration& now = of.mirror.configuration();
+  const raft::Configuration& before = of.mirror.ConfigurationAt(index.Prev());
+  LogIndex last = index.Prev();  // of the change before; or the log's start
+  for (; last > log.start.index; last = last.Prev()) {
+    if (log.Find(last)->kind == raft::EntryKind::kConfiguration) break;
+  }
+  findings_.Expect(last <= of.view.commit,
+                   "membership: {} changes the members with entry {}, before entry {} is committed",
+                   member.value(), index.value(), last.value());
+  findings_.Expect(log.TermAt(of.view.commit) == of.view.term,
+                   "membership: {} changes the members before it has committed in term {}",
+                   member.value(), of.view.term.value());
+  const bool by_one_step =
+      before.joint() ? now.voters == before.voters
+                     : (now.joint() ? now.outgoing == before.voters : Differ(now, before) <= 1);
+  findings_.Expect(by_one_step && !(before.joint() && now.joint()),
+                   "membership: {} changes several voters at once with entry {}", member.value(),
+                   index.value());
 }
 
 void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_before) {

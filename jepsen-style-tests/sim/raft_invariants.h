@@ -92,8 +92,8 @@ class RaftInvariants {
 
   // Each begins with the name of the rule that is broken: "election safety", "one vote per term",
   // "log matching", "leader completeness", "state machine safety", "commit without quorum", "left
-  // before durable", "durability", "monotone", "transfer", or "core" for an invariant of one core
-  // alone (raft/core/invariants.h).
+  // before durable", "durability", "monotone", "transfer", "membership", or "core" for an invariant
+  // of one core alone (raft/core/invariants.h).
   const std::vector<std::string>& problems() const { return findings_.problems(); }
   // How many times a rule was looked at.
   uint64_t checked() const { return findings_.checked(); }
@@ -112,9 +112,10 @@ class RaftInvariants {
     explicit Member(const raft::WalContents& recovered) : mirror(recovered) {}
 
     MirroredMember mirror;
-    CoreView view;           // after the last event of this run
-    bool damaged = false;    // since its last run began
-    uint64_t applied = 0;    // by the store, in this run or before it
+    CoreView view;                       // after the last event of this run
+    raft::LogIndex configuration_index;  // of the newest one in its log then
+    bool damaged = false;                // since its last run began
+    uint64_t applied = 0;                // by the store, in this run or before it
     uint64_t installed = 0;  // the last snapshot of the store; what it holds needs no log
     int64_t revision = 0;    // of the store
   };
@@ -133,6 +134,7 @@ class RaftInvariants {
   void CheckMonotone(raft::NodeId member, const CoreView& before, const CoreView& now);
   void CheckLog(raft::NodeId member, const Member& of);
   void CheckReleased(raft::NodeId member, const Member& of, const raft::LogStart& to);
+  void CheckChange(raft::NodeId member, const Member& of);
   // `last_before` is where its log ended before the present event.
   void OnCommit(raft::NodeId member, raft::LogIndex commit, raft::LogIndex last_before);
 

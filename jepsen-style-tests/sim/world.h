@@ -147,8 +147,10 @@ class World : public StoreObserver {
   void BurySoon(Member& member);
   void OnStarted(Member& member);
   void OnEnded(Member& member, EndOfProcess how);
-  // It has applied its own removal.
+  // It has applied its own removal, or was told of it.
   void OnRemoved(Member& member);
+  // It may have applied the removal of others, and tells them when they connect.
+  void OnMembersChanged(Member& member);
   void OnRefusedToStart(Member& member, const absl::Status& why);
   void OnEvents(Member& member, const std::vector<kv::SharedRevisionEvents>& revisions);
   // StoreObserver.
@@ -161,6 +163,7 @@ class World : public StoreObserver {
   std::vector<raft::Configuration> ConfigurationsAhead();
   // Members that are to have a vote as soon as they have caught up.
   bool VotesArePending();
+  void TellRemoved(Member& teller, Member& removed);
   void Connect(raft::NodeId a, raft::NodeId b);
   void Disconnect(raft::NodeId from, raft::NodeId peer, Duration after);
   void CheckHeldLog(Member& member);
@@ -180,6 +183,7 @@ class World : public StoreObserver {
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> replaced_;  // something on its way may still point to them
   std::map<raft::NodeId, size_t> positions_;
+  std::set<std::pair<size_t, int64_t>> told_;  // positions and starts of those that know
   raft::Configuration configuration_;
   std::set<size_t> damaged_;  // and not known to be whole again
   size_t changes_open_ = 0;

@@ -65,9 +65,9 @@ class Proposer {
   // An entry of `term` was applied and every result up to it handed over: attempts of earlier terms
   // are void.
   void OnAppliedTerm(raft::Term term);
-  // A snapshot took the place of the state, as of an entry of `term`: the entries it has skipped are
-  // applied, and nobody was told which they were. An attempt of this term or an earlier one may be
-  // among them, so it is not made again; a request whose outcome will never be known times out
+  // A snapshot took the place of the state, as of an entry of `term`: the entries it has skipped
+  // are applied, and nobody was told which they were. An attempt of this term or an earlier one may
+  // be among them, so it is not made again; a request whose outcome will never be known times out
   // (docs/snapshots.md).
   void OnInstalled(raft::Term term);
 
@@ -80,9 +80,9 @@ class Proposer {
     Done done;
     uint16_t attempt = 0;
     bool in_flight = false;
-    bool leader_lost = false;  // its leader went away while it was in flight
+    bool leader_lost = false;    // its leader went away while it was in flight
     bool maybe_skipped = false;  // its entry may be one that a snapshot has skipped
-    raft::Term attempt_term;   // while in flight
+    raft::Term attempt_term;     // while in flight
     std::optional<raft::Term> only_in_term;
     std::vector<raft::MemberChange> changes;
   };

@@ -37,8 +37,8 @@ class RaftStageOwner {
   virtual void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) = 0;
   // Output::fetch_snapshot; SnapshotFetched is called back once it is here.
   virtual void OnFetchSnapshot(const raft::SnapshotWanted& wanted) = 0;
-  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched has
-  // taken the place of the state machine's.
+  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched
+  // has taken the place of the state machine's.
   virtual void OnInstallSnapshot(const raft::LogStart& start) = 0;
   // Rule R2 of raft/core/core.h: in order; Applied is called back once it is done.
   virtual void OnApply(std::vector<raft::Entry> entries) = 0;

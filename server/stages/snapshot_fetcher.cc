@@ -25,8 +25,8 @@ void OrDie(const absl::Status& status, std::string_view what) {
 
 // What the background lane works on; the raft lane looks at it only between two of its tasks.
 struct SnapshotFetcher::Incoming {
-  // All rows are there: makes the engine durable and closes it. DataLoss if it is not the state that
-  // the source promised.
+  // All rows are there: makes the engine durable and closes it. DataLoss if it is not the state
+  // that the source promised.
   absl::Status Finish(const raft::LogStart& promised);
   void Close() {
     writer.reset();
@@ -207,7 +207,8 @@ void SnapshotFetcher::GiveUp(std::string_view why) {
   ++attempt_;
   ++stats_.failed;
   SetStage(Stage::kIdle);
-  observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_.value()), why));
+  observer_.log(
+      fmt::format("gave up the snapshot from member {}: {}", HexId(source_.value()), why));
   background_->Post([incoming = std::move(incoming_), home = home_]() mutable {
     incoming->Close();
     OrDie(home->DropIncoming(), "dropped");

@@ -1,8 +1,8 @@
-// Fetches the state of another member when this one lacks the log (docs/snapshots.md): pulls it chunk
-// by chunk into the incoming engine of its EngineHome, beside the live one, which goes on to serve.
-// Lost questions and broken connections cost a pause: it goes on after the last key written, in the
-// same session of the same source. Owned by Node, on the raft lane; engines are written, flushed and
-// opened on the background lane.
+// Fetches the state of another member when this one lacks the log (docs/snapshots.md): pulls it
+// chunk by chunk into the incoming engine of its EngineHome, beside the live one, which goes on to
+// serve. Lost questions and broken connections cost a pause: it goes on after the last key written,
+// in the same session of the same source. Owned by Node, on the raft lane; engines are written,
+// flushed and opened on the background lane.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,15 @@ struct SnapshotFetcherOptions {
 };
 
 struct SnapshotFetcherStats {
-  bool under_way = false;     // fetching or installing
-  uint64_t begun = 0;         // starts from nothing
-  uint64_t fetched = 0;       // whole and durable beside the live engine
+  bool under_way = false;  // fetching or installing
+  uint64_t begun = 0;      // starts from nothing
+  uint64_t fetched = 0;    // whole and durable beside the live engine
   uint64_t installed = 0;
-  uint64_t failed = 0;        // given up
-  uint64_t retries = 0;       // questions that failed
-  uint64_t bytes = 0;         // received, of all
-  uint64_t bytes_now = 0;     // of the present one,
-  uint64_t bytes_total = 0;   // and what is expected of it, roughly
+  uint64_t failed = 0;       // given up
+  uint64_t retries = 0;      // questions that failed
+  uint64_t bytes = 0;        // received, of all
+  uint64_t bytes_now = 0;    // of the present one,
+  uint64_t bytes_total = 0;  // and what is expected of it, roughly
 };
 
 class SnapshotFetcher {

@@ -38,9 +38,9 @@ class FakeSource : public PeerCalls {
     for (uint64_t i = 1; i <= kEntries; ++i) {
       etcdserverpb::PutRequest put;
       put.set_key("key" + std::to_string(i));
-      store->Apply(
-          i, 4, kv::EncodeCommand({kv::CommandKind::kPut, 1, i}, put.SerializeAsString()).view(),
-          false);
+      store->Apply(i, 4,
+                   kv::EncodeCommand({kv::CommandKind::kPut, 1, i}, put.SerializeAsString()).view(),
+                   false);
     }
     store->Commit();
     hash_ = store->Hash();

@@ -94,7 +94,8 @@ void SnapshotSource::Answer(std::string_view request, PeerCalls::Answer answer) 
 // When `bytes` more may leave.
 Instant SnapshotSource::ReserveRate(size_t bytes) {
   const Instant at = std::max(rate_free_at_, lane_->Now());
-  rate_free_at_ = at + Duration(static_cast<int64_t>(bytes * kNanoseconds / options_.bytes_per_second));
+  rate_free_at_ =
+      at + Duration(static_cast<int64_t>(bytes * kNanoseconds / options_.bytes_per_second));
   return at;
 }
 
@@ -228,8 +229,8 @@ void SnapshotSource::Tick() {
       session.held_from = match;
       session.used = now;
     }
-    const bool caught_up = session.view == nullptr &&
-                           match + options_.caught_up_entries >= status.commit;
+    const bool caught_up =
+        session.view == nullptr && match + options_.caught_up_entries >= status.commit;
     const std::string_view why = caught_up ? "its member has caught up" : ReasonToEnd(session);
     it = why.empty() ? std::next(it) : End(it, why);
   }

@@ -1,8 +1,8 @@
 // Hands this member's state to members that lack the log, a chunk per question (docs/snapshots.md).
 // The first question of a member begins a session: a frozen view of the engine, taken between two
 // apply drains, so that its position is the store's. While the session lives the log after that
-// position is kept, or the member could not go on from there; it ends when the member has caught up,
-// a while after its last use, or when it holds back too much. Chunks are read on the background
+// position is kept, or the member could not go on from there; it ends when the member has caught
+// up, a while after its last use, or when it holds back too much. Chunks are read on the background
 // lane, at a bounded rate; apply never waits. Owned by Node, on the raft lane.
 #pragma once
 
@@ -42,7 +42,7 @@ struct SnapshotSourceOptions {
 struct SnapshotSourceStats {
   uint64_t sessions = 0;  // now
   uint64_t begun = 0;
-  uint64_t sent = 0;   // states that their members came to hold
+  uint64_t sent = 0;    // states that their members came to hold
   uint64_t failed = 0;  // sessions given up before that
   uint64_t bytes = 0;
 };

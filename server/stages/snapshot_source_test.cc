@@ -1,4 +1,5 @@
-// The life of a session, from the source's side: what it hands out, what it holds back, when it ends.
+// The life of a session, from the source's side: what it hands out, what it holds back, when it
+// ends.
 #include "server/stages/snapshot_source.h"
 
 #include <gtest/gtest.h>
@@ -33,10 +34,8 @@ raft::RecoveredState ALog() {
   log.configuration = kVoters;
   log.applied = LogIndex(kEntries);
   for (uint64_t i = 1; i <= kEntries + 5; ++i) {
-    log.entries.push_back({.term = Term(kTerm),
-                           .index = LogIndex(i),
-                           .kind = raft::EntryKind::kNoop,
-                           .payload = {}});
+    log.entries.push_back(
+        {.term = Term(kTerm), .index = LogIndex(i), .kind = raft::EntryKind::kNoop, .payload = {}});
   }
   return log;
 }
@@ -50,9 +49,8 @@ class SnapshotSourceTest : public ::testing::Test {
     options.first_session = 100;
     source_ = std::make_unique<SnapshotSource>(
         options, &lane_, &lane_, &engine_, store_.get(), &core_,
-        SnapshotSource::Observer{
-            .hold_log = [this](std::optional<LogIndex> held) { held_ = held; },
-            .log = [](std::string_view) {}});
+        SnapshotSource::Observer{.hold_log = [this](std::optional<LogIndex> held) { held_ = held; },
+                                 .log = [](std::string_view) {}});
   }
 
   void Put() {
@@ -60,10 +58,10 @@ class SnapshotSourceTest : public ::testing::Test {
     etcdserverpb::PutRequest put;
     put.set_key("key" + std::to_string(index));
     put.set_value(std::string(50, 'v'));
-    store_->Apply(index, kTerm,
-                  kv::EncodeCommand({kv::CommandKind::kPut, 1, index}, put.SerializeAsString())
-                      .view(),
-                  false);
+    store_->Apply(
+        index, kTerm,
+        kv::EncodeCommand({kv::CommandKind::kPut, 1, index}, put.SerializeAsString()).view(),
+        false);
     store_->Commit();
   }
 
@@ -86,9 +84,7 @@ class SnapshotSourceTest : public ::testing::Test {
     return **received;
   }
   uint64_t Begin(NodeId member = kMember) { return AskNow({.member = member})->session; }
-  bool Lives(uint64_t session) {
-    return AskNow({.member = kMember, .session = session}).ok();
-  }
+  bool Lives(uint64_t session) { return AskNow({.member = kMember, .session = session}).ok(); }
 
   ManualExecutor lane_;
   std::shared_ptr<kv::Engine> engine_ = std::make_shared<kv::MemoryEngine>();

@@ -1,5 +1,5 @@
-// What a member that lacks the log and the one whose state it fetches say to each other: the request
-// and the answer of PeerMethod::kSnapshotChunk (docs/snapshots.md). Written and read by
+// What a member that lacks the log and the one whose state it fetches say to each other: the
+// request and the answer of PeerMethod::kSnapshotChunk (docs/snapshots.md). Written and read by
 // SnapshotFetcher and SnapshotSource; plain values, any lane.
 #pragma once
 
@@ -13,10 +13,10 @@
 namespace conclave::server {
 
 struct SnapshotChunkRequest {
-  raft::NodeId member;  // who asks
-  uint64_t session = 0;  // 0 begins one
+  raft::NodeId member;           // who asks
+  uint64_t session = 0;          // 0 begins one
   raft::LogIndex at_least = {};  // of a new session: an older state is of no use
-  std::string after_key = {};  // the chunk of rows after it; empty for the first one
+  std::string after_key = {};    // the chunk of rows after it; empty for the first one
   friend bool operator==(const SnapshotChunkRequest&, const SnapshotChunkRequest&) = default;
 };
 
