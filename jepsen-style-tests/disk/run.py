@@ -176,6 +176,9 @@ class DiskTest(CrashTest):
 
     def fill(self, label: str, member: Member) -> None:
         self._await_writes(now_us(), 500)
+        with rpc.Connection(member.client_address) as connection:
+            for each in self._cluster.members:
+                connection.call("KV.Put", key=each.name.encode(), value=b"to be deleted")
         self._cluster.volume(member).fill()
         for each in self._cluster.members:
             wait_until(lambda: self._alarms(each), WITHIN_S, f"{each.name} knows that {member.name} is out of space")
@@ -200,7 +203,7 @@ class DiskTest(CrashTest):
                     raise AssertionError(f"{member.name} takes a {name} without space")
                 except grpc.RpcError as refusal:
                     assert refusal.details() == NO_SPACE, f"{name}: {refusal.details()}"
-            connection.call("KV.DeleteRange", key=b"k")
+            assert connection.call("KV.DeleteRange", key=member.name.encode()).deleted == 1
             revision = connection.call("KV.Range", key=b"k").header.revision
             connection.call("KV.Compact", revision=revision)
 
