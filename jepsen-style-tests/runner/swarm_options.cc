@@ -72,7 +72,7 @@ void DrawStore(Random random, MemberOptions& member) {
   if (Chance(random, 10)) member.node.auto_compaction.revisions = 50;
   member.leveldb = Chance(random, 12);
   member.write_buffer_bytes = 64 << 10;  // LevelDB takes no less
-  member.flush_time = Milliseconds(OneOf<int64_t>(random, {0, 5, 500}));
+  member.flush_time = Milliseconds(OneOf<int64_t>(random, {1, 5, 500}));
 }
 
 void DrawDisk(Random random, DiskOptions& disk) {
@@ -105,6 +105,7 @@ NemesisOptions DrawNemesis(Random random) {
   nemesis.strand = Chance(random, 25);
   nemesis.flap = Chance(random, 30);
   nemesis.away = Chance(random, 30);
+  nemesis.install_crash = Chance(random, 30);
   nemesis.disk_hang = Chance(random, 20);
   nemesis.disk_full = Chance(random, 10);
   nemesis.sync_error = Chance(random, 15);
@@ -116,23 +117,25 @@ NemesisOptions DrawNemesis(Random random) {
 }
 
 std::string Faults(const NemesisOptions& nemesis) {
-  const std::vector<std::pair<bool, const char*>> all = {{nemesis.kill, "kill"},
-                                                         {nemesis.crash, "crash"},
-                                                         {nemesis.stop, "stop"},
-                                                         {nemesis.pause, "pause"},
-                                                         {nemesis.wall_jump, "wall-jump"},
-                                                         {nemesis.partition, "partition"},
-                                                         {nemesis.clog, "clog"},
-                                                         {nemesis.weather, "weather"},
-                                                         {nemesis.strand, "strand"},
-                                                         {nemesis.flap, "flap"},
-                                                         {nemesis.away, "away"},
-                                                         {nemesis.client_cut, "client-cut"},
-                                                         {nemesis.disk_hang, "disk-hang"},
-                                                         {nemesis.disk_full, "disk-full"},
-                                                         {nemesis.sync_error, "sync-error"},
-                                                         {nemesis.rot, "rot"},
-                                                         {nemesis.misdirect, "misdirect"}};
+  const std::vector<std::pair<bool, const char*>> all = {
+      {nemesis.kill, "kill"},
+      {nemesis.crash, "crash"},
+      {nemesis.stop, "stop"},
+      {nemesis.pause, "pause"},
+      {nemesis.wall_jump, "wall-jump"},
+      {nemesis.partition, "partition"},
+      {nemesis.clog, "clog"},
+      {nemesis.weather, "weather"},
+      {nemesis.strand, "strand"},
+      {nemesis.flap, "flap"},
+      {nemesis.away, "away"},
+      {nemesis.install_crash, "crash-in-install"},
+      {nemesis.client_cut, "client-cut"},
+      {nemesis.disk_hang, "disk-hang"},
+      {nemesis.disk_full, "disk-full"},
+      {nemesis.sync_error, "sync-error"},
+      {nemesis.rot, "rot"},
+      {nemesis.misdirect, "misdirect"}};
   std::string names;
   for (const auto& [on, name] : all) {
     if (on) names += (names.empty() ? "" : " ") + std::string(name);

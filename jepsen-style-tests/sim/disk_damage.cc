@@ -90,18 +90,18 @@ bool SimDisk::Misdirect(const std::string& log_directory, Random& random) {
   if (segments.empty()) return false;
   const Segment& segment = segments.back();
   constexpr uint64_t kSector = MemoryFileContent::kSectorBytes;
-  // The sectors of the last write, and where they can land so that the write before it is whole and
-  // vouches for what they replace.
-  const uint64_t write_start = segment.VouchedFor(0);
+  // The sectors of the last write but one, and where they can land; the last one is whole and
+  // vouches for it and for what it replaces.
+  const uint64_t write_start = segment.VouchedFor(1);
+  const uint64_t write_end = segment.VouchedFor(0);
   const uint64_t from = write_start / kSector * kSector;
-  const std::string sectors = segment.content.substr(from, segment.scan.end - from);
-  const uint64_t vouched = segment.VouchedFor(1);
-  if (sectors.size() > vouched) return false;
-  const uint64_t to = random.Below((vouched - sectors.size()) / kSector + 1) * kSector;
+  const std::string sectors = segment.content.substr(from, write_end - from);
+  if (write_start == 0 || sectors.size() > write_start) return false;
+  const uint64_t to = random.Below((write_start - sectors.size()) / kSector + 1) * kSector;
   if (segment.content.compare(to, sectors.size(), sectors) == 0) return false;
   Damage(segment.path, to, sectors);
   // It never reached its own place.
-  Damage(segment.path, write_start, std::string(segment.scan.end - write_start, '\0'));
+  Damage(segment.path, write_start, std::string(write_end - write_start, '\0'));
   NoteDamage(segment.path, to, sectors);
   return true;
 }

@@ -175,7 +175,7 @@ absl::Status Member::StartProcess() {
   auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
   if (!opened.ok()) return opened.status();
   if (opened->contents.lost_through > raft::LogIndex(0)) {
-    return absl::DataLossError(ToAbsl(opened->contents.damage));
+    world_->Note("{} has lost entries: {}", name(), opened->contents.damage);
   }
   process.engine_home = NewEngineHome();
   auto engine = process.engine_home->Open();

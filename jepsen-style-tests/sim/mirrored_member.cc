@@ -90,6 +90,9 @@ bool MirroredMember::Done(raft::WriteId write) {
 
 std::string MirroredMember::Restart(const raft::WalContents& recovered) {
   const Disk found = DiskOf(recovered);
+  if (recovered.lost_through > found.last_index()) {
+    return RestartWithLoss(found, recovered.lost_through);
+  }
   Disk possible = disk_;
   auto next = writes_.begin();
   while (!Same(possible, found) && next != writes_.end()) {
@@ -99,6 +102,26 @@ std::string MirroredMember::Restart(const raft::WalContents& recovered) {
   std::string wrong = well ? "" : WhatIsWrong(found);
   // Equal entries, but those here do not keep whole segments in memory.
   Begin(well ? std::move(possible) : found);
+  return wrong;
+}
+
+// Damage took a part of what was durable. The others count on it all the same: the member must not
+// say anything that it could not say if it had it.
+std::string MirroredMember::RestartWithLoss(const Disk& found, LogIndex lost_through) {
+  std::string wrong;
+  if (Older(found.hard_state, disk_.hard_state)) {
+    wrong = WhatIsWrong(found);
+  } else if (disk_.last_index() > lost_through) {
+    wrong = fmt::format("has lost entry {} and believes to have lost no more than those to {}",
+                        disk_.last_index().value(), lost_through.value());
+  }
+  const Disk before = std::move(disk_);
+  Begin(found);
+  for (LogIndex i = found.last_index().Next(); i <= before.last_index(); ++i) {
+    const Entry* lost = before.Find(i);
+    if (lost == nullptr) break;
+    disk_.entries.push_back(*lost);
+  }
   return wrong;
 }
 

@@ -41,6 +41,7 @@ class MirroredMember {
   using Write = std::variant<raft::AppendTask, raft::LogStart>;
 
   void Begin(raft::Disk disk);
+  std::string RestartWithLoss(const raft::Disk& found, raft::LogIndex lost_through);
   std::string WhatIsWrong(const raft::Disk& found) const;
 
   raft::Disk disk_;

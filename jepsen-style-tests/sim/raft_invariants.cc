@@ -32,6 +32,10 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   of.installed = store.installed;
   of.revision = store.revision;
   const Disk& log = of.mirror.log();
+  // What the log has lost the store may hold.
+  const bool past_loss =
+      LogIndex(of.applied) > log.last_index() && LogIndex(of.applied) <= recovered.lost_through;
+  if (past_loss) of.installed = of.applied;
   // As a core begins (raft/core/state.cc).
   const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
@@ -50,7 +54,7 @@ void RaftInvariants::CheckStore(NodeId member, const Member& of) {
   findings_.Expect(applied <= committed(),
                    "durability: the store of {} holds entry {}, which was never committed",
                    member.value(), of.applied);
-  // A snapshot that has just come may be followed by the log from before it.
+  // The log need not reach to where a snapshot has just come, or the store is known to be further.
   const bool reaches = applied <= log.last_index() || of.applied == of.installed;
   findings_.Expect(applied >= log.start.index && reaches,
                    "durability: the store of {} ends at {}, its log has {} to {}", member.value(),

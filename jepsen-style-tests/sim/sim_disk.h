@@ -80,7 +80,7 @@ class SimDisk : public MemoryFileSystem {
 
   // Flips some bits of one segment of the log in `log_directory`.
   bool Rot(const std::string& log_directory, Random& random);
-  // The last write of the log's last segment went to an earlier place of the file instead.
+  // The last write but one of the log's last segment went to an earlier place of the file instead.
   bool Misdirect(const std::string& log_directory, Random& random);
 
   // A hash of every mutating operation so far, in order, with its bytes, and of all that befell the

@@ -133,6 +133,7 @@ void World::AfterEvent(Member& member) {
   if (member.silent()) return BurySoon(member);
   invariants_.AfterEvent(member.id(), member.node().core());
   CheckHeldLog(member);
+  if (event_observer_) event_observer_(member);
 }
 
 // Whoever fetches a snapshot here will go on from the log after it.

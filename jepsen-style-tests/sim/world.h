@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,6 +75,11 @@ class World : public StoreObserver {
   void HealLinks();
   bool LinkIsCut(size_t from, size_t to) const;
 
+  // Called after every event of a member that lives; null for nobody. Must not end it at once.
+  void SetEventObserver(std::function<void(Member&)> observer) {
+    event_observer_ = std::move(observer);
+  }
+
   // ---- What clients do. ----
 
   // Begins a call of `client` (kFirstClient or above) to a member. `end` always comes, unless the
@@ -128,6 +134,7 @@ class World : public StoreObserver {
   std::vector<std::unique_ptr<Member>> members_;
   std::set<std::pair<size_t, size_t>> broken_connections_;
   std::vector<std::vector<std::weak_ptr<ClientCall>>> calls_;  // open ones, by member
+  std::function<void(Member&)> event_observer_;
   std::vector<std::string> problems_;
   checker::EventLog events_;
   std::vector<checker::LeaseEnd> lease_ends_;

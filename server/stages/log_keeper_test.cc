@@ -22,11 +22,10 @@ class LogKeeperTest : public ::testing::Test {
   ManualExecutor lane_;
   std::shared_ptr<kv::Engine> engine_ = std::make_shared<kv::MemoryEngine>();
   std::vector<LogIndex> compacted_;
-  LogKeeper keeper_{{.entries_max = 10, .bytes_max = 5000},
-                    &lane_,
-                    &lane_,
-                    &engine_,
-                    [this](LogIndex index) { compacted_.push_back(index); }};
+  LogKeeper keeper_{
+      {.entries_max = 10, .bytes_max = 5000}, &lane_, &lane_, &engine_, [this](LogIndex index) {
+        compacted_.push_back(index);
+      }};
 };
 
 TEST_F(LogKeeperTest, LetsTheLogGoUpToWhatIsFlushed) {

@@ -43,8 +43,8 @@ absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::
   recovered.snapshot_term = found.snapshot_term;
   recovered.applied = applied;
   recovered.lost_through = found.lost_through;
-  // A snapshot may bring a term that the hard state does not know yet. This member cannot have voted
-  // in it: its vote would be there.
+  // A snapshot may bring a term that the hard state does not know yet. This member cannot have
+  // voted in it: its vote would be there.
   const Term seen = std::max(found.snapshot_term, term);
   if (seen > recovered.hard_state.term) {
     SIM_REACHED("snapshot.recovery.new_term");

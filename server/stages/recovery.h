@@ -11,8 +11,8 @@ namespace conclave::server {
 
 // A log that does not reach from where the state machine stands is to be started anew there if that
 // is how a crash leaves it between the installation of a snapshot and the log's reset
-// (docs/snapshots.md), or if its end is known to be lost. Otherwise DataLoss: acknowledged writes of
-// this member, or its votes, would be gone.
+// (docs/snapshots.md), or if its end is known to be lost. Otherwise DataLoss: acknowledged writes
+// of this member, or its votes, would be gone.
 absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::Store& store);
 
 }  // namespace conclave::server

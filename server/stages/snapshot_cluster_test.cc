@@ -1,6 +1,6 @@
-// Whole members, one of them further behind than the logs of the others go: it gets the state itself,
-// and whatever happens meanwhile, it ends with the same state as everybody, with nothing missing and
-// nothing twice (docs/snapshots.md).
+// Whole members, one of them further behind than the logs of the others go: it gets the state
+// itself, and whatever happens meanwhile, it ends with the same state as everybody, with nothing
+// missing and nothing twice (docs/snapshots.md).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -266,7 +266,8 @@ TEST_F(SnapshotClusterTest, OldStateOrNewAfterACrashAtAnyStep) {
       EXPECT_TRUE(is_old || cluster_->store(behind_).installed_index() == position.index) << step;
       if (!is_old) {
         began_anew = true;
-        const auto start = cluster_->node(behind_).core().LogStartAt(raft::LogIndex(position.index));
+        const auto start =
+            cluster_->node(behind_).core().LogStartAt(raft::LogIndex(position.index));
         ASSERT_TRUE(start.has_value());
         EXPECT_EQ(start->term.value(), position.term);
         EXPECT_EQ(cluster_->node(behind_).Status().last_index.value(), position.index);

@@ -1,12 +1,13 @@
-// Fetches the state of another member when this one lacks the log (docs/snapshots.md): pulls it chunk
-// by chunk into the incoming engine of its EngineHome, beside the live one, which goes on to serve.
-// Lost questions and broken connections cost a pause: it goes on after the last key written, in the
-// same session of the same source. Owned by Node, on the raft lane; engines are written, flushed and
-// opened on the background lane.
+// Fetches the state of another member when this one lacks the log (docs/snapshots.md): pulls it
+// chunk by chunk into the incoming engine of its EngineHome, beside the live one, which goes on to
+// serve. Lost questions and broken connections cost a pause: it goes on after the last key written,
+// in the same session of the same source. Owned by Node, on the raft lane; engines are written,
+// flushed and opened on the background lane.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,10 @@
 namespace conclave::server {
 
 struct SnapshotFetcherOptions {
-  raft::NodeId member;                       // this one
+  raft::NodeId member;  // this one
+  // Those of all runs must differ, so that nobody goes on with the view of an earlier run: a random
+  // number.
+  uint64_t first_session = 1;
   Duration call_timeout = Seconds(10);       // reading a chunk may take long
   Duration retry_after = Milliseconds(100);  // after a question that failed
   // A source that is no leader any more and does not answer for so long is given up.
@@ -31,15 +35,15 @@ struct SnapshotFetcherOptions {
 };
 
 struct SnapshotFetcherStats {
-  bool under_way = false;     // fetching or installing
-  uint64_t begun = 0;         // starts from nothing
-  uint64_t fetched = 0;       // whole and durable beside the live engine
+  bool under_way = false;  // fetching or installing
+  uint64_t begun = 0;      // starts from nothing
+  uint64_t fetched = 0;    // whole and durable beside the live engine
   uint64_t installed = 0;
-  uint64_t failed = 0;        // given up
-  uint64_t retries = 0;       // questions that failed
-  uint64_t bytes = 0;         // received, of all
-  uint64_t bytes_now = 0;     // of the present one,
-  uint64_t bytes_total = 0;   // and what is expected of it, roughly
+  uint64_t failed = 0;       // given up
+  uint64_t retries = 0;      // questions that failed
+  uint64_t bytes = 0;        // received, of all
+  uint64_t bytes_now = 0;    // of the present one,
+  uint64_t bytes_total = 0;  // and what is expected of it, roughly
 };
 
 class SnapshotFetcher {
@@ -102,10 +106,10 @@ class SnapshotFetcher {
   std::shared_ptr<Incoming> incoming_;
   Opened opened_;  // while installing
   raft::NodeId source_;
-  uint64_t session_ = 0;
+  uint64_t session_;
   raft::LogIndex at_least_;
-  raft::LogStart start_;  // once there is a session
-  std::string last_key_;  // written
+  std::optional<raft::LogStart> start_;  // once the source has said it
+  std::string last_key_;                 // written
   raft::NodeId offered_by_;
   Instant wanted_at_;  // for the last time
   Instant heard_at_;   // the source, or when it was first asked

@@ -37,8 +37,8 @@ class TestTransport : public raft::Transport {
   Receiver receiver_;
 };
 
-// The questions of one member to the others, over connections that are whole or broken: what is under
-// way fails when its connection breaks.
+// The questions of one member to the others, over connections that are whole or broken: what is
+// under way fails when its connection breaks.
 class TestPeers : public PeerCalls {
  public:
   TestPeers(TestCluster* cluster, raft::NodeId self) : cluster_(cluster), self_(self) {}
@@ -70,8 +70,8 @@ class TestPeers : public PeerCalls {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// The background lane of one process, on the lane of all: each task takes a while, and none runs once
-// the process is gone.
+// The background lane of one process, on the lane of all: each task takes a while, and none runs
+// once the process is gone.
 class TestBackground : public Executor {
  public:
   TestBackground(ManualExecutor* lane, Duration delay) : lane_(lane), delay_(delay) {}
