@@ -33,14 +33,14 @@ void DrawRaft(Random random, MemberOptions& member) {
   core.uncommitted_bytes_max = OneOf<size_t>(random, {2 << 10, 1 << 20, 64 << 20, 64 << 20});
   core.apply_bytes_max = OneOf<size_t>(random, {128, 4 << 10, 4 << 20});
   member.segment_bytes = OneOf<size_t>(random, {4 << 10, 8 << 10, 32 << 10, 128 << 10});
-  member.node.log_keeper.entries_max = OneOf<uint64_t>(random, {10, 50, 200, 1000});
+  member.node.log_keeper.entries_max = OneOf<uint64_t>(random, {2, 10, 10, 50, 1000});
   member.node.unapplied_entries_max = OneOf<size_t>(random, {20, 5000, 5000});
 }
 
 // Logs so short that whoever was away for a moment needs a snapshot, and all that bounds its way.
 void DrawSnapshots(Random random, MemberOptions& member) {
   raft::CoreConfig& core = member.node.core;
-  core.tail_entries_max = OneOf<uint64_t>(random, {0, 1, 5, 50, 5000});
+  core.tail_entries_max = OneOf<uint64_t>(random, {0, 1, 5, 5, 20, 5000});
   core.tail_bytes_max = OneOf<size_t>(random, {200, 64 << 20, 64 << 20});
   server::SnapshotSourceOptions& source = member.node.snapshot_source;
   source.chunk_bytes = OneOf<size_t>(random, {500, 4 << 10, 64 << 10});
