@@ -1,24 +1,24 @@
-# conclave_library(<name> SOURCES a.cc ... DEPS lib ...): a static library whose includes start at the repository root.
+# conclave_library(<name> SOURCES a.cc ... DEPS lib ... [OWN lib ...]): a static library whose includes start at the repository root.
 # <name>_sim is the same library for the simulator, with the seeded bugs and probes that do not exist in production
 # (raft/base/seeded_bug.h, raft/base/probe.h). It is built only where something links it, and links the _sim form of each
-# dependency that has one, so a program holds either form of all of them and never a mix. With SIMULATION the plain form,
+# dependency that has one, so a program holds either form of all of them and never a mix. OWN is what its headers do not show. With SIMULATION the plain form,
 # too, is built only where something links it.
 function(conclave_library name)
-  cmake_parse_arguments(ARG "SIMULATION" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SIMULATION" "" "SOURCES;DEPS;OWN" ${ARGN})
   set(only_linked "")
   if(ARG_SIMULATION)
     set(only_linked EXCLUDE_FROM_ALL)
   endif()
   add_library(${name} STATIC ${only_linked} ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_OWN})
 
   add_library(${name}_sim STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES})
   target_include_directories(${name}_sim PUBLIC "${PROJECT_SOURCE_DIR}")
   target_compile_definitions(${name}_sim PUBLIC CONCLAVE_SIMULATION=1)
   # Decided when the build files are written, for a dependency may be defined later than this.
   list(TRANSFORM ARG_DEPS REPLACE "^(.+)$" "$<IF:$<TARGET_EXISTS:\\1_sim>,\\1_sim,\\1>" OUTPUT_VARIABLE sim_deps)
-  target_link_libraries(${name}_sim PUBLIC ${sim_deps})
+  target_link_libraries(${name}_sim PUBLIC ${sim_deps} PRIVATE ${ARG_OWN})
   conclave_precompile(${name} KIND library DEPS ${ARG_DEPS})
   conclave_precompile(${name}_sim KIND library DEPS ${ARG_DEPS})
 endfunction()

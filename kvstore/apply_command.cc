@@ -2,7 +2,6 @@
 
 #include <google/protobuf/io/coded_stream.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "kvstore/errors.h"
@@ -10,6 +9,7 @@
 #include "kvstore/mvcc/txn.h"
 #include "kvstore/mvcc/write_txn.h"
 #include "kvstore/mvcc_store.h"
+#include "kvstore/validate.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
@@ -43,16 +43,6 @@ Message Parse(std::string_view bytes) {
   Message message;
   Parse(bytes, message);
   return message;
-}
-
-// Whether the transaction can take up space, whichever way its compares go (reference: behaviour
-// section 10.3).
-bool CanPut(const TxnRequest& request) {
-  const auto can_put = [](const RequestOp& op) {
-    return op.has_request_put() || (op.has_request_txn() && CanPut(op.request_txn()));
-  };
-  return std::any_of(request.success().begin(), request.success().end(), can_put) ||
-         std::any_of(request.failure().begin(), request.failure().end(), can_put);
 }
 
 // Where to write a response of type R, or null if nobody wants one.
@@ -96,7 +86,7 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
 ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
   Parse(request, put_);
   ApplyResult result;
-  if (alarms_.IsOn(etcdserverpb::NOSPACE)) {
+  if (alarms_.IsOn(etcdserverpb::NOSPACE) && !SEEDED_BUG(kPutWithoutSpace)) {
     result.status = ErrNoSpace();
     return result;
   }
@@ -111,6 +101,10 @@ ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
 ApplyResult MvccStore::ApplyDeleteRange(std::string_view request, bool want_response) {
   Parse(request, delete_range_);
   ApplyResult result;
+  if (SEEDED_BUG(kDeleteNeedsSpace) && alarms_.IsOn(etcdserverpb::NOSPACE)) {
+    result.status = ErrNoSpace();
+    return result;
+  }
   WriteTxn write(keys_.get(), &lessor_);
   write.DeleteRange(delete_range_,
                     Wanted<etcdserverpb::DeleteRangeResponse>(want_response, result));

@@ -106,7 +106,8 @@ class Store : public History {
   // good for nothing any more.
   virtual absl::Status Adopt(Engine* engine) = 0;
   // The state in `incoming` has come whole, as a snapshot: notes in it that nothing was applied to
-  // it here yet, and returns its position. DataLoss if it is no store's. Not durable before a flush.
+  // it here yet, and returns its position. DataLoss if it is no store's. Not durable before a
+  // flush.
   static absl::StatusOr<LogPosition> MarkInstalled(Engine* incoming);
   // The position of the snapshot that this member's state goes back to; 0 if it goes back to none.
   // While it is the position itself, the log may be the one from before (server/stages/recovery.h).

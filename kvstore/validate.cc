@@ -161,4 +161,12 @@ bool IsSerializable(const TxnRequest& request) {
   });
 }
 
+bool CanPut(const TxnRequest& request) {
+  const auto can_put = [](const RequestOp& op) {
+    return op.has_request_put() || (op.has_request_txn() && CanPut(op.request_txn()));
+  };
+  return std::any_of(request.success().begin(), request.success().end(), can_put) ||
+         std::any_of(request.failure().begin(), request.failure().end(), can_put);
+}
+
 }  // namespace conclave::kv

@@ -20,5 +20,7 @@ absl::Status Validate(const etcdserverpb::TxnRequest& request, size_t max_ops);
 bool IsReadOnly(const etcdserverpb::TxnRequest& request);
 // Of a read-only one: true if every range in it is serializable (also if there is none).
 bool IsSerializable(const etcdserverpb::TxnRequest& request);
+// True if it can take up space, whichever way its compares go (reference: behaviour section 10.3).
+bool CanPut(const etcdserverpb::TxnRequest& request);
 
 }  // namespace conclave::kv

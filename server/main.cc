@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "raft/base/posix_clock.h"
@@ -14,6 +15,7 @@
 #include "raft/base/posix_file_system.h"
 #include "raft/base/text.h"
 #include "server/config/command_line.h"
+#include "server/join.h"
 #include "server/logging/log.h"
 #include "server/logging/log_session.h"
 #include "server/net/event_loop.h"
@@ -86,7 +88,8 @@ int Serve(const ServerConfig& config, StopOnSignal& signals) {
   PosixFileSystem file_system({.sync = !config.unsafe_no_fsync});
   const uint64_t seed = SeedFromSystem();
 
-  absl::StatusOr<Storage> storage = OpenStorage(file_system, config, &loop, seed);
+  absl::StatusOr<Storage> storage = OpenStorage(
+      file_system, config, [&] { return IdentityOfNewMember(config, &loop, seed); }, &loop, seed);
   if (!storage.ok()) return Fail(storage.status());
   for (const std::string& note : storage->notes) Log(LogLevel::kWarn, note);
 
@@ -94,15 +97,19 @@ int Serve(const ServerConfig& config, StopOnSignal& signals) {
   // background.
   PosixExecutor background("background");
   loop.RunTurn(Duration::zero());  // opening may have taken long: time starts now
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config, &loop, &background, &clock, &*storage, seed);
-  if (!server.ok()) return Fail(server.status());
-  signals.Start(&loop, [&] {
+  absl::StatusOr<std::unique_ptr<Server>> server;
+  bool stopping = false;
+  const auto stop = [&] {
+    if (std::exchange(stopping, true)) return;
     Log(LogLevel::kInfo, "stopping");
     (*server)->Stop([&] { loop.Stop(); });
-  });
+  };
+  server = Server::Start(config, &loop, &background, &clock, &*storage, seed, stop);
+  if (!server.ok()) return Fail(server.status());
+  signals.Start(&loop, stop);
   loop.Run();
   server->reset();
+  storage->engine->StopWaitingForSpace();
   storage->engine->Flush();  // the next start replays nothing
   Log(LogLevel::kInfo, "stopped");
   return 0;

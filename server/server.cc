@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -38,12 +40,15 @@ ApiOptions ApiOptionsOf(const ServerConfig& config) {
   return options;
 }
 
-NodeOptions NodeOptionsOf(const ServerConfig& config, const Identity& identity) {
+NodeOptions NodeOptionsOf(const ServerConfig& config, const DataDir& data_dir) {
+  const Identity& identity = data_dir.identity();
   NodeOptions options;
   options.cluster_id = identity.cluster_id;
   options.core = CoreConfigOf(config, identity.member_id);
   options.name = config.name;
   options.client_urls = ToStrings(config.advertise_client_urls);
+  options.log_watchdog.directory = data_dir.wal();
+  options.space.directories = {data_dir.wal(), data_dir.db()};
   options.log_keeper.entries_max = static_cast<uint64_t>(config.snapshot_count);
   if (config.compaction_sleep_interval > Duration::zero()) {
     options.apply.compaction_pause = config.compaction_sleep_interval;
@@ -54,27 +59,44 @@ NodeOptions NodeOptionsOf(const ServerConfig& config, const Identity& identity) 
   return options;
 }
 
+MemberKeeperOptions MemberKeeperOptionsOf(const ServerConfig& config, const Identity& identity) {
+  MemberKeeperOptions options;
+  options.strict_reconfig_check = config.strict_reconfig_check;
+  options.learners_max = static_cast<size_t>(config.max_learners);
+  options.promote_learners = config.auto_promote_learners;
+  options.initial_members = InitialMembers(identity);
+  return options;
+}
+
+// How long a removed member goes on: for its answer to whoever asked for the removal, and for what
+// it has to hand over.
+constexpr Duration kRemovedLinger = Seconds(1);
+
 }  // namespace
 
 Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background, Clock* clock,
-               Storage* storage)
+               Storage* storage, Task stop_wanted)
     : config_(config),
       loop_(loop),
       background_(background),
       clock_(clock),
       storage_(storage),
+      stop_wanted_(std::move(stop_wanted)),
       api_options_(ApiOptionsOf(config)) {}
 
 Server::~Server() {
   clients_.reset();  // calls that are open end while what serves them is still there
   metrics_only_.reset();
+  if (removal_timer_ != 0) loop_->CancelTimer(removal_timer_);
   if (node_ != nullptr) node_->SetObserver(nullptr);
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, EventLoop* loop,
                                                       Executor* background, Clock* clock,
-                                                      Storage* storage, uint64_t seed) {
-  std::unique_ptr<Server> server(new Server(config, loop, background, clock, storage));
+                                                      Storage* storage, uint64_t seed,
+                                                      Task stop_wanted) {
+  std::unique_ptr<Server> server(
+      new Server(config, loop, background, clock, storage, std::move(stop_wanted)));
   if (absl::Status status = server->StartPeers(seed); !status.ok()) return status;
   server->StartNode(seed);
   if (absl::Status status = server->StartClients(); !status.ok()) return status;
@@ -88,9 +110,10 @@ absl::Status Server::StartPeers(uint64_t seed) {
   options.cluster_id = identity.cluster_id;
   options.id = identity.member_id;
   options.listen_urls = ToStrings(config_.listen_peer_urls);
-  for (const InitialMember& member : identity.members) {
-    options.peers.push_back({.id = member.id, .urls = member.peer_urls});
-  }
+  options.is_removed = [store = storage_->store.get()](raft::NodeId id) {
+    return store->IsRemoved(id.value());
+  };
+  options.removed = [this] { EndRemoved("its peers"); };
   options.seed = seed;
   options.election_timeout = Milliseconds(config_.election_timeout_ms);
   options.round_trip = [this](raft::NodeId peer, Duration elapsed) {
@@ -115,18 +138,23 @@ void Server::StartNode(uint64_t seed) {
                         .peers = peers_.get(),
                         .engine_home = storage_->engine_home.get(),
                         .engine = &storage_->engine,
-                        .store = storage_->store.get()};
-  node_ = std::make_unique<Node>(NodeOptionsOf(config_, storage_->data_dir->identity()), parts,
+                        .store = storage_->store.get(),
+                        .file_system = storage_->file_system};
+  node_ = std::make_unique<Node>(NodeOptionsOf(config_, *storage_->data_dir), parts,
                                  std::move(storage_->recovered), seed);
   node_->SetObserver(this);
+  OnMembersChanged();
   leader_guard_ = std::make_unique<LeaderGuard>(loop_, node_->election_timeout());
   lease_keeper_ = std::make_unique<LeaseKeeper>(node_.get(), peers_.get());
+  member_keeper_ = std::make_unique<MemberKeeper>(
+      MemberKeeperOptionsOf(config_, storage_->data_dir->identity()), node_.get(), peers_.get());
 }
 
 absl::Status Server::StartClients() {
   const ApiContext context{.node = node_.get(),
                            .leader_guard = leader_guard_.get(),
                            .lease_keeper = lease_keeper_.get(),
+                           .member_keeper = member_keeper_.get(),
                            .options = &api_options_};
   AddKvService(methods_, context);
   AddWatchService(methods_, context);
@@ -199,6 +227,50 @@ void Server::OnRoleChange(const raft::RoleChange& change) {
 void Server::OnPublished() {
   Log(LogLevel::kInfo, "published", {{"name", config_.name}});
   Log(LogLevel::kInfo, "ready to serve client requests");
+}
+
+std::vector<PeerAddress> Server::Peers() const {
+  std::map<raft::NodeId, std::vector<std::string>> urls;
+  for (const etcdserverpb::Member& member : node_->KnownMembers()) {
+    urls[raft::NodeId(member.id())] = {member.peerurls().begin(), member.peerurls().end()};
+  }
+  if (!KnowsItself()) {
+    for (const InitialMember& member : storage_->data_dir->identity().members_at_join) {
+      if (!storage_->store->IsRemoved(member.id.value())) urls[member.id] = member.peer_urls;
+    }
+  }
+  std::vector<PeerAddress> peers;
+  for (auto& [id, where] : urls) peers.push_back({.id = id, .urls = std::move(where)});
+  return peers;
+}
+
+bool Server::KnowsItself() const {
+  const std::vector<etcdserverpb::Member> members = storage_->store->Members();
+  return std::any_of(members.begin(), members.end(), [this](const etcdserverpb::Member& member) {
+    return member.id() == node_->id().value();
+  });
+}
+
+void Server::OnMembersChanged() { peers_->SetPeers(Peers()); }
+
+void Server::OnRemoved() { EndRemoved("its own log"); }
+
+void Server::EndRemoved(std::string_view who_says) {
+  if (std::exchange(removed_, true)) return;
+  Log(LogLevel::kError, "the member has been permanently removed from the cluster: it stops",
+      {{"member", HexId(node_->id())}, {"by", who_says}});
+  removal_timer_ = loop_->RunAt(loop_->Now() + kRemovedLinger, [this] {
+    removal_timer_ = 0;
+    stop_wanted_();
+  });
+}
+
+void Server::OnSpaceLow(bool low) {
+  if (low) {
+    Log(LogLevel::kWarn, "the disk is nearly full: nothing that makes the store grow is accepted");
+  } else {
+    Log(LogLevel::kInfo, "the disk has space again: the alarm may be lifted");
+  }
 }
 
 void Server::OnSnapshotNews(std::string_view line) { Log(LogLevel::kInfo, line); }

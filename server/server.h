@@ -4,12 +4,15 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "raft/base/clock.h"
 #include "raft/base/executor.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/config/config.h"
 #include "server/http2/server.h"
@@ -25,10 +28,12 @@ namespace conclave::server {
 class Server : private NodeObserver {
  public:
   // Listens for peers and clients and joins its cluster. Errors are one line for the user. Nothing
-  // is owned.
+  // is owned. `stop_wanted` runs when this member was removed from its cluster and should end; at
+  // most once, in a task of its own.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, EventLoop* loop,
                                                        Executor* background, Clock* clock,
-                                                       Storage* storage, uint64_t seed);
+                                                       Storage* storage, uint64_t seed,
+                                                       Task stop_wanted);
   ~Server() override;
 
   // Hands leadership over, lets open calls end, stops listening; then `done`. At most once.
@@ -36,7 +41,7 @@ class Server : private NodeObserver {
 
  private:
   Server(const ServerConfig& config, EventLoop* loop, Executor* background, Clock* clock,
-         Storage* storage);
+         Storage* storage, Task stop_wanted);
 
   absl::Status StartPeers(uint64_t seed);
   void StartNode(uint64_t seed);
@@ -46,6 +51,16 @@ class Server : private NodeObserver {
 
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnPublished() override;
+  void OnMembersChanged() override;
+  void OnRemoved() override;
+
+  // Everybody this member must be able to talk to: by what its log and store say, and until it has
+  // applied its own addition, first of all by what it was told when it joined.
+  std::vector<PeerAddress> Peers() const;
+  bool KnowsItself() const;
+  // `who_says` is for the log.
+  void EndRemoved(std::string_view who_says);
+  void OnSpaceLow(bool low) override;
   void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;
@@ -53,16 +68,20 @@ class Server : private NodeObserver {
   Executor* const background_;
   Clock* const clock_;
   Storage* const storage_;
+  Task stop_wanted_;
 
   ApiOptions api_options_;
   std::unique_ptr<PeerNetwork> peers_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<LeaderGuard> leader_guard_;
   std::unique_ptr<LeaseKeeper> lease_keeper_;
+  std::unique_ptr<MemberKeeper> member_keeper_;
   DispatchTable methods_;
   std::unique_ptr<Telemetry> telemetry_;
   std::unique_ptr<Http2Server> clients_;
   std::unique_ptr<Http2Server> metrics_only_;
+  TimerId removal_timer_ = 0;
+  bool removed_ = false;
 };
 
 }  // namespace conclave::server

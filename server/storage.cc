@@ -1,8 +1,11 @@
 #include "server/storage.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "kvstore/engine/leveldb_home.h"
+#include "raft/base/text.h"
 #include "server/stages/recovery.h"
 
 namespace conclave::server {
@@ -13,17 +16,6 @@ raft::Configuration InitialConfiguration(const Identity& identity) {
   raft::Configuration configuration;
   for (const InitialMember& member : identity.members) configuration.voters.push_back(member.id);
   return configuration;
-}
-
-// The member list of an empty store: names and client URLs come when the members publish them.
-std::vector<etcdserverpb::Member> InitialMembers(const Identity& identity) {
-  std::vector<etcdserverpb::Member> members;
-  for (const InitialMember& initial : identity.members) {
-    etcdserverpb::Member& member = members.emplace_back();
-    member.set_id(initial.id.value());
-    for (const std::string& url : initial.peer_urls) member.add_peerurls(url);
-  }
-  return members;
 }
 
 absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage, raft::WalContents& found) {
@@ -54,12 +46,34 @@ absl::Status OpenEngine(FileSystem& fs, Storage& storage) {
   return absl::OkStatus();
 }
 
+// One that knows it must not come back; its peers would only tell it so again.
+absl::Status CheckNotRemoved(const ServerConfig& config, const Storage& storage) {
+  const raft::NodeId member = storage.data_dir->identity().member_id;
+  if (!storage.store->IsRemoved(member.value())) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("--data-dir: {} belongs to member {}, which was removed from the cluster for "
+                  "good: expected an empty directory, and the member to be added anew",
+                  config.data_dir, HexId(member)));
+}
+
 }  // namespace
 
-absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, Executor* lane,
+std::vector<etcdserverpb::Member> InitialMembers(const Identity& identity) {
+  std::vector<etcdserverpb::Member> members;
+  for (const InitialMember& initial : identity.members) {
+    etcdserverpb::Member& member = members.emplace_back();
+    member.set_id(initial.id.value());
+    for (const std::string& url : initial.peer_urls) member.add_peerurls(url);
+  }
+  return members;
+}
+
+absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
+                                    DataDir::NewIdentity new_identity, Executor* lane,
                                     uint64_t seed) {
   Storage storage;
-  auto data_dir = DataDir::Open(fs, config);
+  storage.file_system = &fs;
+  auto data_dir = DataDir::Open(fs, config, new_identity);
   if (!data_dir.ok()) return data_dir.status();
   storage.data_dir = *std::move(data_dir);
   storage.notes = storage.data_dir->warnings();
@@ -80,6 +94,7 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, 
       kv::Store::Open(storage.engine.get(), options, InitialMembers(storage.data_dir->identity()));
   if (!store.ok()) return store.status();
   storage.store = *std::move(store);
+  if (absl::Status status = CheckNotRemoved(config, storage); !status.ok()) return status;
   auto recovered = Recover(std::move(found), *storage.store);
   if (!recovered.ok()) return recovered.status();
   storage.recovered = *std::move(recovered);

@@ -21,6 +21,7 @@
 namespace conclave::server {
 
 struct Storage {
+  FileSystem* file_system = nullptr;  // that all of it is on
   std::unique_ptr<DataDir> data_dir;
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::EngineHome> engine_home;
@@ -30,8 +31,14 @@ struct Storage {
   std::vector<std::string> notes;  // worth a log line each
 };
 
-// Errors are one line for the user. `lane` is where the log's completions will run.
-absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config, Executor* lane,
+// Errors are one line for the user. `lane` is where the log's completions will run; `new_identity`
+// is asked if there is no data.
+absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
+                                    DataDir::NewIdentity new_identity, Executor* lane,
                                     uint64_t seed);
+
+// The members that the cluster was started with, as the member list of an empty store: names and
+// client URLs come when they publish them.
+std::vector<etcdserverpb::Member> InitialMembers(const Identity& identity);
 
 }  // namespace conclave::server

@@ -49,6 +49,12 @@ class Member:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_status(self) -> int:
+        """Of a process that has ended."""
+        assert not self.is_running(), f"{self.name} runs"
+        return self._process.returncode
+
     def start(self) -> None:
         """Starts the process; returns before it serves."""
         assert not self.is_running(), f"{self.name} runs already"

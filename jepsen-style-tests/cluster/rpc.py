@@ -62,6 +62,9 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._channel.close()
 
     def call(self, name: str, request=None, timeout_s: float = 20, **fields):

@@ -1,5 +1,7 @@
 #include "jepsen-style-tests/runner/nemesis.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -102,7 +104,7 @@ std::optional<size_t> Nemesis::SomeRunning() {
   if (running.empty()) return std::nullopt;
   // The leader is where most can go wrong.
   const Member* leader = world_->leader();
-  if (leader != nullptr && random_.OneIn(3)) return leader->id().value() - 1;
+  if (leader != nullptr && random_.OneIn(3)) return leader->position();
   return running[random_.Below(running.size())];
 }
 
@@ -113,12 +115,12 @@ void Nemesis::Count(const char* fault) { ++faults_[fault]; }
 void Nemesis::Restart(size_t position) {
   restarting_.erase(position);
   Member& member = world_->member(position);
-  if (member.running() || member.broken()) return;
+  if (member.running() || member.gone()) return;
   world_->StartMember(position);
 }
 
 void Nemesis::RestartLater(size_t position) {
-  if (world_->member(position).broken() || !restarting_.insert(position).second) return;
+  if (world_->member(position).gone() || !restarting_.insert(position).second) return;
   RestartAfter(position, random_.OneIn(3) ? Milliseconds(1) : Lasts());
 }
 
@@ -208,7 +210,7 @@ void Nemesis::Clog() {
   const size_t to = random_.Below(world_->size());
   if (from == to) return;
   Count("clog");
-  world_->network().Clog(world_->member(from).id().value(), world_->member(to).id().value(),
+  world_->network().Clog(world_->member(from).end(), world_->member(to).end(),
                          world_->scheduler().Now() + std::min(Lasts(), Seconds(3)));
 }
 
@@ -232,10 +234,10 @@ void Nemesis::Strand() {
   world_->Note("{} is stranded", leader->name());
   const Duration heartbeat = world_->options().member.node.core.heartbeat_interval;
   const Instant answers_at = world_->scheduler().Now() + Between(3 * heartbeat, 12 * heartbeat);
-  const size_t stranded = leader->id().value() - 1;
+  const size_t stranded = leader->position();
   for (size_t other = 0; other < world_->size(); ++other) {
     if (other == stranded) continue;
-    world_->network().Clog(world_->member(other).id().value(), leader->id().value(), answers_at);
+    world_->network().Clog(world_->member(other).end(), leader->end(), answers_at);
     UndoAfter(Between(Duration::zero(), heartbeat), [this, stranded, other] {
       world_->CutLink(stranded, other);
       world_->member(other).OnUnreachable(world_->member(stranded).id());
@@ -288,7 +290,7 @@ void Nemesis::CrashInInstall() {
 }
 
 void Nemesis::OnEvent(Member& member) {
-  const size_t position = member.id().value() - 1;
+  const size_t position = member.position();
   const bool installs = member.node().core().log_starts_anew();
   if (installs == installing_.contains(position)) return;
   if (installs) {
@@ -310,7 +312,7 @@ void Nemesis::OnEvent(Member& member) {
 
 void Nemesis::CutClients() {
   Count("client-cut");
-  const End member = world_->member(random_.Below(world_->size())).id().value();
+  const End member = world_->member(random_.Below(world_->size())).end();
   for (End client = kFirstClient; client < kFirstClient + kClientsCut; ++client) {
     if (random_.OneIn(2)) world_->network().Cut(client, member);
     if (random_.OneIn(2)) world_->network().Cut(member, client);
@@ -330,7 +332,20 @@ void Nemesis::HangDisk() {
   Count("disk-hang");
   world_->Note("the disk of {} hangs", world_->member(position).name());
   world_->member(position).disk().Hang();
-  UndoAfter(Lasts(), [this, position] { world_->member(position).disk().Unhang(); });
+  const Duration lasts = random_.OneIn(3) ? Between(Seconds(4), Seconds(16)) : Lasts();
+  UndoAfter(lasts, [this, position] { Unhang(position); });
+}
+
+void Nemesis::Unhang(size_t position) {
+  Member& member = world_->member(position);
+  // Pauses and want of space are excuses, and a watchdog looks only so often.
+  const Duration held_up = member.disk().WriteHeldUp();
+  const Duration endured = world_->options().member.node.log_watchdog.stall_max;
+  if (!options_.pause && !options_.disk_full && held_up > endured * 5 / 4 + Seconds(1)) {
+    world_->Report(fmt::format("disk: a hung disk endured: {} went on for {:.3g} s", member.name(),
+                               ToSeconds(held_up)));
+  }
+  member.disk().Unhang();
 }
 
 void Nemesis::FillDisk() {
@@ -339,6 +354,16 @@ void Nemesis::FillDisk() {
   world_->Note("the disk of {} is full", world_->member(position).name());
   world_->member(position).disk().SetFull(true);
   UndoAfter(Lasts(), [this, position] { world_->member(position).disk().SetFull(false); });
+}
+
+void Nemesis::KeepFull(size_t position) {
+  kept_full_ = position;
+  world_->member(position).disk().SetFull(true);
+}
+
+void Nemesis::EndFull() {
+  if (kept_full_) world_->member(*kept_full_).disk().SetFull(false);
+  kept_full_.reset();
 }
 
 void Nemesis::FailSync() {
@@ -361,14 +386,13 @@ void Nemesis::Misdirect() {
 void Nemesis::DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&)) {
   const size_t position = random_.Below(world_->size());
   Member& member = world_->member(position);
-  if (member.broken()) return;
+  if (!world_->IsWhole(position) || !world_->MayLose(position)) return;
   if (member.running()) {
     if (member.silent()) return;
     world_->EndMember(position, EndOfProcess::kCrash);
   }
   if ((member.disk().*damage)(Member::kWalDirectory, random_)) {
-    world_->Note("the log of {} is damaged", member.name());
-    damaged_.insert(position);
+    world_->OnDamaged(position);
   }
   RestartLater(position);
 }
@@ -380,8 +404,8 @@ void Nemesis::HealMember(size_t position) {
   DiskOptions swift = world_->options().member.disk;
   swift.slow_one_in = 0;
   member.disk().SetOptions(swift);
-  member.disk().SetFull(false);
-  member.disk().Unhang();
+  if (kept_full_ != position) member.disk().SetFull(false);
+  Unhang(position);
   Resume(position);
   // Before its fuse blows in the middle of what must succeed.
   if (fused_.erase(position) != 0 && member.running()) {
@@ -393,22 +417,20 @@ void Nemesis::HealMember(size_t position) {
 std::set<size_t> Nemesis::HealCore() {
   ++healed_;
   install_crash_until_ = {};
-  std::vector<size_t> able;
-  for (size_t position = 0; position < world_->voters(); ++position) {
-    if (!damaged_.contains(position)) able.push_back(position);
+  // One full disk keeps the whole cluster from growing: whose it is does not matter.
+  for (size_t position = 0; position < world_->size(); ++position) {
+    world_->member(position).disk().SetFull(false);
   }
-  const size_t quorum = world_->voters() / 2 + 1;
-  for (size_t i = able.size(); i > 1; --i) std::swap(able[i - 1], able[random_.Below(i)]);
-  able.resize(std::min(able.size(), quorum + random_.Below(able.size() - quorum + 1)));
-  const std::set<size_t> core(able.begin(), able.end());
+  const std::set<size_t> core = world_->DrawCore(random_);
 
   world_->HealLinks();
   NetworkOptions passable = world_->options().network;
   passable.slow_permille = 0;  // beyond an election timeout nobody could lead
   world_->network().set_options(passable);
   KeepHealed(core);
-  // Half the time the others run, are heard, and hear nothing: they must not disturb.
-  const bool one_way = random_.OneIn(2);
+  // Half the time the others run, are heard, and hear nothing: they must not disturb. But who was
+  // out of space and gets no more entries does not notice that it has space, and goes on to say so.
+  const bool one_way = random_.OneIn(2) && !options_.disk_full;
   for (size_t from = 0; from < world_->size(); ++from) {
     for (size_t to = 0; to < world_->size(); ++to) {
       if (core.contains(from) == core.contains(to)) continue;

@@ -28,11 +28,15 @@ class Nemesis {
   void StartMembers(Duration spread, Duration late);
   // Faults begin, and end with the first Heal.
   void Begin();
-  // No more faults. The core, a random majority of the voters with a sound disk, runs and is
-  // connected; everything else stays as it is. Returns the core's positions.
+  // No more faults. The core, some members that must be enough to go on (World::DrawCore), runs and
+  // is connected; everything else stays as it is. Returns the core's positions.
   std::set<size_t> HealCore();
-  // Everything is whole; every member runs but those whose data is damaged.
+  // Everything is whole; every member runs but those that are gone for good.
   void HealAll();
+
+  // That member's disk is full from now on, whatever else is healed, or has space again.
+  void KeepFull(size_t position);
+  void EndFull();
 
   // How often each fault was done.
   const std::map<std::string, uint64_t>& faults() const { return faults_; }
@@ -61,6 +65,7 @@ class Nemesis {
   void OnEvent(Member& member);
   void CutClients();
   void HangDisk();
+  void Unhang(size_t position);
   void FillDisk();
   void FailSync();
   void Rot();
@@ -89,11 +94,11 @@ class Nemesis {
   std::vector<Named> enabled_;
   std::map<std::string, uint64_t> faults_;
   std::set<size_t> restarting_;  // down, and to be started at a time that is set
-  std::set<size_t> damaged_;     // its log, so that it will refuse to start
   std::set<size_t> fused_;       // to lose power after some more writes
   std::set<size_t> installing_;  // have fetched a snapshot, and their log is not started anew yet
   Instant install_crash_until_;  // who installs a snapshot before that dies
-  uint64_t healed_ = 0;          // goes up with each healing: what waits to be undone is void then
+  std::optional<size_t> kept_full_;
+  uint64_t healed_ = 0;  // goes up with each healing: what waits to be undone is void then
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

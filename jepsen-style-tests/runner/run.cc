@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "jepsen-style-tests/runner/nemesis.h"
+#include "jepsen-style-tests/runner/space.h"
 #include "jepsen-style-tests/runner/swarm_options.h"
 #include "jepsen-style-tests/sim/world.h"
 #include "jepsen-style-tests/workload/cluster_checks.h"
@@ -26,6 +27,7 @@ constexpr Duration kIdleMax = Seconds(120);
 constexpr Duration kEnoughMax = Seconds(120);
 constexpr Duration kFinalReadsMax = Seconds(120);
 constexpr Duration kConvergeMax = Seconds(60);
+constexpr Duration kDrillMax = Seconds(120);
 // More events than any sane run: something goes round in circles.
 constexpr uint64_t kEventsMax = 20'000'000;
 
@@ -79,7 +81,7 @@ class Run {
 
   // All phases, one after the other; ends early when something is wrong.
   void Live() {
-    if (!Faults() || !HealedCore() || !Calm()) return;
+    if (!Faults() || !HealedCore() || !Calm() || !FullDisk()) return;
     if (!FinalReads()) return;
     leaders_.End();
     facts_.healthy = leaders_.intervals();
@@ -92,11 +94,19 @@ class Run {
     for (const auto& workload : workloads_) workload->Start();
     RunFor(Seconds(1));
     nemesis_.Begin();
+    if (swarm_.nemesis.disk_full) {
+      lifter_ = std::make_unique<AlarmLifter>(&world_, &history_, random_.Stream("alarms"));
+    }
     return RunFor(swarm_.fault_phase);
   }
 
   // A majority that runs and is connected must serve, whatever the rest does (liveness).
   bool HealedCore() {
+    for (const auto& workload : workloads_) {
+      if (!workload->changes_members()) continue;
+      workload->StopLoad();  // whom a core consists of is decided now
+      if (!RunFor(Seconds(3))) return false;
+    }
     const std::set<size_t> core = nemesis_.HealCore();
     const std::vector<size_t> members(core.begin(), core.end());
     std::string names;
@@ -173,6 +183,18 @@ class Run {
     return Sound();
   }
 
+  // In a healthy cluster one member's disk fills up, and has space again.
+  bool FullDisk() {
+    if (!swarm_.nemesis.disk_full || world_.Serving().size() < 3) return true;
+    lifter_.reset();  // an alarm that is lifted too early would let puts through for a moment
+    SpaceDrill drill(&world_, &nemesis_, &history_, random_.Stream("space"));
+    if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {
+      if (Sound()) world_.Report("space: never over: " + drill.stage());
+      return false;
+    }
+    return Sound();
+  }
+
   bool FinalReads() {
     for (const auto& workload : workloads_) {
       if (!RunToEnd(workload->FinalReads(session_), workload->name())) return false;
@@ -180,13 +202,13 @@ class Run {
     return RunToEnd(ReadFinalStates(session_, facts_.final_states), "final states") && Converged();
   }
 
-  // Every running member, learners too, comes to hold what the leader holds.
+  // Every member of the last configuration, learners too, comes to hold what the leader holds.
   bool Converged() {
     const auto equal = [&] {
       std::set<uint64_t> applied;
-      for (size_t i = 0; i < world_.size(); ++i) {
-        Member& member = world_.member(i);
-        if (member.running()) applied.insert(member.store().applied_index());
+      for (const size_t position : world_.Members()) {
+        Member& member = world_.member(position);
+        applied.insert(member.running() ? member.store().applied_index() : 0);
       }
       return applied.size() == 1;
     };
@@ -275,6 +297,7 @@ class Run {
   Nemesis nemesis_;
   LeaderWatch leaders_;
   Session session_;
+  std::unique_ptr<AlarmLifter> lifter_;
   std::vector<std::unique_ptr<Workload>> workloads_;
   RunFacts facts_;
   RunResult result_;

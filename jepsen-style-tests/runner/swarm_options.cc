@@ -58,6 +58,14 @@ void DrawSnapshots(Random random, MemberOptions& member) {
   if (member.flush_time > Milliseconds(100)) source.chunk_bytes = 64 << 10;
 }
 
+void DrawMembership(Random random, MemberOptions& member) {
+  server::MemberKeeperOptions& keeper = member.membership;
+  keeper.strict_reconfig_check = Chance(random, 50);
+  keeper.learners_max = OneOf<size_t>(random, {1, 3});
+  keeper.promote_learners = Chance(random, 30);
+  keeper.health_interval = Milliseconds(OneOf<int64_t>(random, {500, 5000}));
+}
+
 void DrawStore(Random random, MemberOptions& member) {
   kv::StoreOptions& store = member.store;
   store.seed = random.Next();
@@ -81,6 +89,10 @@ void DrawDisk(Random random, DiskOptions& disk) {
   disk.slow_one_in = OneOf<uint32_t>(random, {0, 0, 100, 20});
   disk.slow_max = Milliseconds(OneOf<int64_t>(random, {50, 400, 3000}));
   disk.faults_under = Member::kWalDirectory;
+}
+
+void DrawTrouble(Random random, MemberOptions& member) {
+  member.node.log_watchdog.stall_max = Seconds(OneOf<int64_t>(random, {4, 10}));
 }
 
 NetworkOptions DrawNetwork(Random random) {
@@ -154,9 +166,11 @@ SwarmOptions DrawSwarmOptions(Random random) {
   world.connection_timeout = Milliseconds(OneOf<int64_t>(random, {500, 2000, 10'000}));
   world.network = DrawNetwork(random.Stream("network"));
   DrawRaft(random.Stream("raft"), world.member);
+  DrawMembership(random.Stream("membership"), world.member);
   DrawStore(random.Stream("store"), world.member);
   DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
+  DrawTrouble(random.Stream("trouble"), world.member);
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
   if (Chance(random, 15)) options.late_start = options.fault_phase;
@@ -185,14 +199,20 @@ std::string SwarmOptions::Describe() const {
       "back {} bytes\n",
       core.tail_entries_max, core.tail_bytes_max, snapshots.chunk_bytes, snapshots.bytes_per_second,
       snapshots.sessions_max, snapshots.held_back_bytes_max);
+  text += fmt::format("members   {}, at most {} learners{}\n",
+                      member.membership.strict_reconfig_check ? "strict check" : "no strict check",
+                      member.membership.learners_max,
+                      member.membership.promote_learners ? ", promoted by themselves" : "");
   text += fmt::format(
       "network   {:.3g}-{:.3g} ms, {}/1000 up to {} ms, lost {}/1000, repeated {}/1000, {}\n",
       ToSeconds(net.delay_min) * 1e3, ToSeconds(net.delay_max) * 1e3, net.slow_permille,
       ToMilliseconds(net.slow_max), net.loss_permille, net.repeat_permille,
       net.ordered ? "in order" : "out of order");
-  text += fmt::format("disk      sync {:.3g}-{:.3g} ms, one in {} up to {} ms\n",
-                      ToSeconds(member.disk.sync_min) * 1e3, ToSeconds(member.disk.sync_max) * 1e3,
-                      member.disk.slow_one_in, ToMilliseconds(member.disk.slow_max));
+  text +=
+      fmt::format("disk      sync {:.3g}-{:.3g} ms, one in {} up to {} ms, endured for {:.3g} s\n",
+                  ToSeconds(member.disk.sync_min) * 1e3, ToSeconds(member.disk.sync_max) * 1e3,
+                  member.disk.slow_one_in, ToMilliseconds(member.disk.slow_max),
+                  ToSeconds(member.node.log_watchdog.stall_max));
   text += fmt::format("faults    {} for {:.1f} s{}\n", Faults(nemesis), ToSeconds(fault_phase),
                       late_start > Duration::zero() ? ", some members start late" : "");
   return text;

@@ -90,14 +90,15 @@ bool SimDisk::Misdirect(const std::string& log_directory, Random& random) {
   if (segments.empty()) return false;
   const Segment& segment = segments.back();
   constexpr uint64_t kSector = MemoryFileContent::kSectorBytes;
-  // The sectors of the last write but one, and where they can land; the last one is whole and
-  // vouches for it and for what it replaces.
+  // The sectors of the write before the last, and where they can land before it: the last one is
+  // whole and vouches for both places. Nobody could miss a last write.
   const uint64_t write_start = segment.VouchedFor(1);
   const uint64_t write_end = segment.VouchedFor(0);
   const uint64_t from = write_start / kSector * kSector;
   const std::string sectors = segment.content.substr(from, write_end - from);
-  if (write_start == 0 || sectors.size() > write_start) return false;
-  const uint64_t to = random.Below((write_start - sectors.size()) / kSector + 1) * kSector;
+  const uint64_t vouched = write_start;
+  if (sectors.size() > vouched) return false;
+  const uint64_t to = random.Below((vouched - sectors.size()) / kSector + 1) * kSector;
   if (segment.content.compare(to, sectors.size(), sectors) == 0) return false;
   Damage(segment.path, to, sectors);
   // It never reached its own place.

@@ -38,8 +38,11 @@ class LoggedDisk {
  public:
   LoggedDisk(uint64_t seed, const FaultAtlas* atlas, size_t member)
       : disk(seed, {}, atlas, member), random_(seed) {
-    options_ = {
-        .directory = "wal", .cluster_id = 7, .member = raft::NodeId(9), .segment_bytes = 4096};
+    options_ = {.directory = "wal",
+                .cluster_id = 7,
+                .member = raft::NodeId(9),
+                .segment_bytes = 4096,
+                .reserve_bytes = 4096};
     EXPECT_TRUE(raft::Wal::Create(disk, options_, {{raft::NodeId(9)}, {}, {}}).ok());
     Fill();
     disk.Crash(random_);

@@ -14,6 +14,7 @@
 #include "raft/base/text.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/stages/recovery.h"
 
 namespace conclave::sim {
@@ -74,6 +75,11 @@ struct Member::Process : server::NodeObserver {
     member->world_->Note("{} leads term {}", member->name(), change.term.value());
   }
   void OnPublished() override {}
+  void OnMembersChanged() override { member->world_->OnMembersChanged(*member); }
+  void OnSpaceLow(bool low) override {
+    if (low) member->world_->Note("{} is short of space", member->name());
+  }
+  void OnRemoved() override { member->world_->OnRemoved(*member); }
   void OnSnapshotNews(std::string_view line) override {
     member->world_->Note("{}: {}", member->name(), line);
   }
@@ -98,6 +104,7 @@ struct Member::Process : server::NodeObserver {
   std::unique_ptr<server::Node> node;
   std::unique_ptr<server::LeaderGuard> guard;
   std::unique_ptr<server::LeaseKeeper> leases;
+  std::unique_ptr<server::MemberKeeper> membership;
   server::DispatchTable methods;
   std::vector<std::weak_ptr<ServedCall>> calls;
   size_t forget_at = 64;
@@ -107,6 +114,7 @@ Member::Member(World* world, MemberOptions options, const FaultAtlas* atlas, siz
                Random random)
     : world_(world),
       options_(std::move(options)),
+      position_(position),
       random_(random),
       disk_(random_.Next(), options_.disk, atlas, position),
       locked_disk_(&disk_),
@@ -124,13 +132,14 @@ Member::~Member() {
   process_.reset();
 }
 
-std::string Member::name() const { return fmt::format("m{}", id().value()); }
+std::string Member::name() const { return fmt::format("m{}", position_ + 1); }
 
 raft::WalOptions Member::WalOptionsOf() const {
   return {.directory = kWalDirectory,
           .cluster_id = options_.cluster_id,
           .member = options_.id,
-          .segment_bytes = options_.segment_bytes};
+          .segment_bytes = options_.segment_bytes,
+          .reserve_bytes = options_.segment_bytes};
 }
 
 server::Node& Member::node() { return *process_->node; }
@@ -140,7 +149,7 @@ kv::Store& Member::store() { return *process_->store; }
 bool Member::silent() const { return process_ == nullptr || process_->lane.silent(); }
 
 void Member::Start(const ClockOptions& clock) {
-  CHECK(!running() && !broken_);
+  CHECK(!running() && !gone());
   process_ = std::make_unique<Process>(this, clock);
   started_ns_ = world_->NowNs();
   absl::Status started;
@@ -174,9 +183,6 @@ absl::Status Member::StartProcess() {
   Process& process = *process_;
   auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
   if (!opened.ok()) return opened.status();
-  if (opened->contents.lost_through > raft::LogIndex(0)) {
-    world_->Note("{} has lost entries: {}", name(), opened->contents.damage);
-  }
   process.engine_home = NewEngineHome();
   auto engine = process.engine_home->Open();
   if (!engine.ok()) return engine.status();
@@ -200,6 +206,8 @@ absl::Status Member::StartProcess() {
   node_options.cluster_id = options_.cluster_id;
   node_options.core.id = id();
   node_options.name = name();
+  node_options.log_watchdog.directory = kWalDirectory;
+  node_options.space.directories = {kWalDirectory};
   const server::NodeParts parts{.lane = &process.lane,
                                 .background = &process.background,
                                 .clock = &process.lane,
@@ -208,7 +216,8 @@ absl::Status Member::StartProcess() {
                                 .peers = &process.links,
                                 .engine_home = process.engine_home.get(),
                                 .engine = &process.engine,
-                                .store = process.store.get()};
+                                .store = process.store.get(),
+                                .file_system = &disk_};
   process.node = std::make_unique<server::Node>(node_options, parts, *std::move(recovered),
                                                 random_.Stream(fmt::format("{}", ++runs_)).Next());
   Serve();
@@ -221,16 +230,20 @@ void Member::Serve() {
   process.guard =
       std::make_unique<server::LeaderGuard>(&process.lane, process.node->election_timeout());
   process.leases = std::make_unique<server::LeaseKeeper>(process.node.get(), &process.links);
+  process.membership = std::make_unique<server::MemberKeeper>(options_.membership,
+                                                              process.node.get(), &process.links);
   process.node->SetObserver(&process);
   const server::ApiContext context{.node = process.node.get(),
                                    .leader_guard = process.guard.get(),
                                    .lease_keeper = process.leases.get(),
+                                   .member_keeper = process.membership.get(),
                                    .options = &options_.api};
   server::AddKvService(process.methods, context);
   server::AddLeaseService(process.methods, context);
   server::AddWatchService(process.methods, context);
   server::AddClusterService(process.methods, context);
   server::AddMaintenanceService(process.methods, context);
+  if (process.store->IsRemoved(id().value())) world_->OnRemoved(*this);
 }
 
 void Member::OnProcessEnded(const ProcessEnded& end) {

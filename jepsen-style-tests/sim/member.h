@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "jepsen-style-tests/sim/member_lane.h"
+#include "jepsen-style-tests/sim/network.h"
 #include "jepsen-style-tests/sim/sim_call.h"
 #include "jepsen-style-tests/sim/sim_disk.h"
 #include "kvstore/engine/memory_home.h"
@@ -18,6 +19,7 @@
 #include "raft/base/locked_file_system.h"
 #include "raft/core/configuration.h"
 #include "raft/wal/wal.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/peer/peer_calls.h"
 #include "server/stages/node.h"
@@ -32,6 +34,7 @@ struct MemberOptions {
   raft::Configuration initial;
   server::NodeOptions node = {};  // ids and name are filled in
   server::ApiOptions api = {};
+  server::MemberKeeperOptions membership = {};
   kv::StoreOptions store = {};
   size_t segment_bytes = 256 << 10;
   bool leveldb = false;                  // else the engine in memory, with the same promises
@@ -67,6 +70,10 @@ class Member {
   int64_t started_ns() const { return started_ns_; }
   // It found its data damaged and said so: it stays down for good.
   bool broken() const { return broken_; }
+  // Nobody is to start it again: it was removed from its cluster and knows it, or its disk is gone.
+  void Retire() { retired_ = true; }
+  // It stays down for good, for whatever reason.
+  bool gone() const { return broken_ || retired_; }
   // Nothing it says may get out: it does not run, or is dead and does not know (the fuse of its
   // disk has blown, or it ended itself in the present event).
   bool silent() const;
@@ -74,6 +81,10 @@ class Member {
   void BuryIfDead();
 
   raft::NodeId id() const { return options_.id; }
+  // Its place among the machines of the world.
+  size_t position() const { return position_; }
+  // Its end of the network.
+  sim::End end() const { return position_ + 1; }
   std::string name() const;
   SimDisk& disk() { return disk_; }
   // While running.
@@ -103,12 +114,14 @@ class Member {
 
   World* const world_;
   const MemberOptions options_;
+  const size_t position_;
   Random random_;
   SimDisk disk_;
   LockedFileSystem locked_disk_;    // LevelDB's view of it
   kv::MemoryHomeDisk memory_disk_;  // of the engine in memory
   std::unique_ptr<Process> process_;
   bool broken_ = false;
+  bool retired_ = false;
   uint64_t runs_ = 0;
   int64_t started_ns_ = 0;
 };

@@ -20,13 +20,15 @@ void MemberLinks::Send(std::vector<raft::Message> messages) {
 }
 
 void MemberLinks::SendOne(const raft::Message& message) {
-  if (lane_->silent()) return;
+  // To a member without a machine nothing can be said.
+  Member* const peer = world_->FindMember(message.to);
+  if (lane_->silent() || peer == nullptr) return;
   const bool proposals = std::holds_alternative<raft::ProposeRequest>(message.body);
   if (proposals && !connected_.contains(message.to)) return RefuseProposals(message);
   world_->invariants().OnSent(message);
   std::string bytes;
   raft::EncodeMessage(message, bytes);
-  world_->network().Send(self_.value(), message.to.value(),
+  world_->network().Send(world_->member(self_).end(), peer->end(),
                          proposals ? Carriage::kOnce : Carriage::kDatagram,
                          [world = world_, to = message.to, bytes = Bytes::Copy(bytes)] {
                            world->trace().Mix(bytes.view());
@@ -91,7 +93,7 @@ void MemberLinks::CallPeer(raft::NodeId peer, server::PeerMethod method, std::st
                });
   if (!connected) return;
   world_->network().Send(
-      self_.value(), peer.value(), Carriage::kStream,
+      world_->member(self_).end(), world_->member(peer).end(), Carriage::kStream,
       [world = world_, alive = std::weak_ptr(alive_), from = self_, to = peer, id, method,
        request = std::move(request)] { Ask(world, alive, from, to, id, method, request); });
 }
@@ -103,7 +105,7 @@ void MemberLinks::Ask(World* world, std::weak_ptr<MemberLinks*> asker, raft::Nod
   world->member(to).AskedByPeer(
       method, request, [world, asker, from, to, question](absl::StatusOr<std::string> answer) {
         if (world->member(to).silent()) return;
-        world->network().Send(to.value(), from.value(), Carriage::kStream,
+        world->network().Send(world->member(to).end(), world->member(from).end(), Carriage::kStream,
                               [asker, question, answer = std::move(answer)] {
                                 const auto links = asker.lock();
                                 if (links == nullptr) return;

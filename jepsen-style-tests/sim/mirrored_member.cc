@@ -27,8 +27,29 @@ bool Same(const Disk& a, const Disk& b) {
          a.entries == b.entries;
 }
 
-void Perform(const AppendTask& task, Disk& disk) { disk.Write(task); }
-void Perform(const LogStart& release, Disk& disk) { disk.Release(release); }
+// `found` is what `whole` begins with, as far as both can be compared.
+bool IsBeginning(const Disk& found, const Disk& whole) {
+  if (found.last_index() > whole.last_index() || found.start.index > whole.start.index)
+    return false;
+  for (LogIndex i = whole.start.index.Next(); i <= found.last_index(); ++i) {
+    if (*found.Find(i) != *whole.Find(i)) return false;
+  }
+  return true;
+}
+
+// What was promised, now that `disk` holds something new: nothing if that is all there, or if other
+// entries have taken its place.
+std::optional<Disk> StillPromised(const Disk& disk, const Disk& promised) {
+  const LogIndex end = disk.last_index();
+  if (end >= promised.last_index()) return std::nullopt;
+  if (end < promised.start.index) return promised;
+  if (promised.TermAt(end) != disk.TermAt(end)) return std::nullopt;
+  Disk joined = disk;
+  for (LogIndex i = end.Next(); i <= promised.last_index(); ++i) {
+    joined.entries.push_back(*promised.Find(i));
+  }
+  return joined;
+}
 
 // The first index that the write replaces; past every log if it replaces none.
 LogIndex FirstReplaced(const AppendTask& task) {
@@ -44,14 +65,33 @@ bool Older(const HardState& found, const HardState& durable) {
 
 }  // namespace
 
-MirroredMember::MirroredMember(const raft::WalContents& recovered)
-    : configurations_(recovered.snapshot_index, recovered.configuration) {
-  Begin(DiskOf(recovered));
+void MirroredDisk::Perform(const AppendTask& task) {
+  disk.Write(task);
+  if (task.complete) {
+    promised.reset();
+    lost_through = LogIndex(0);
+  }
+  if (promised) promised = StillPromised(disk, *std::exchange(promised, std::nullopt));
 }
 
-void MirroredMember::Begin(Disk disk) {
-  disk_ = std::move(disk);
-  log_ = disk_;
+void MirroredDisk::Perform(const LogStart& release) { disk.Release(release); }
+
+bool MirroredDisk::MayBeFoundAs(const raft::WalContents& recovered, bool damaged) const {
+  const Disk found = DiskOf(recovered);
+  if (recovered.lost_through < lost_through) return false;
+  if (Same(disk, found) && (damaged || recovered.lost_through == lost_through)) return true;
+  return damaged && found.hard_state == disk.hard_state && IsBeginning(found, disk) &&
+         (found.last_index() == disk.last_index() || recovered.lost_through >= disk.last_index());
+}
+
+MirroredMember::MirroredMember(const raft::WalContents& recovered)
+    : configurations_(recovered.snapshot_index, recovered.configuration) {
+  Begin({.disk = DiskOf(recovered), .lost_through = recovered.lost_through});
+}
+
+void MirroredMember::Begin(MirroredDisk durable) {
+  durable_ = std::move(durable);
+  log_ = durable_.disk;
   writes_.clear();
   configurations_ = raft::Configurations(log_.start.index, log_.start.configuration);
   for (const Entry& entry : log_.entries) configurations_.OnAppend(entry);
@@ -82,65 +122,60 @@ bool MirroredMember::Done(raft::WriteId write) {
   if (done == writes_.end()) return false;
   const auto end = std::next(done);
   for (auto next = writes_.begin(); next != end; ++next) {
-    std::visit([this](const auto& it) { Perform(it, disk_); }, *next);
+    std::visit([this](const auto& it) { durable_.Perform(it); }, *next);
   }
   writes_.erase(writes_.begin(), end);
   return true;
 }
 
-std::string MirroredMember::Restart(const raft::WalContents& recovered) {
-  const Disk found = DiskOf(recovered);
-  if (recovered.lost_through > found.last_index()) {
-    return RestartWithLoss(found, recovered.lost_through);
+std::optional<raft::WriteId> MirroredMember::OldestWrite() const {
+  for (const Write& write : writes_) {
+    if (const auto* task = std::get_if<AppendTask>(&write)) return task->write;
   }
-  Disk possible = disk_;
+  return std::nullopt;
+}
+
+std::string MirroredMember::Restart(const raft::WalContents& recovered, bool damaged) {
+  MirroredDisk possible = durable_;
   auto next = writes_.begin();
-  while (!Same(possible, found) && next != writes_.end()) {
-    std::visit([&possible](const auto& it) { Perform(it, possible); }, *next++);
+  while (!possible.MayBeFoundAs(recovered, damaged) && next != writes_.end()) {
+    std::visit([&possible](const auto& it) { possible.Perform(it); }, *next++);
   }
-  const bool well = Same(possible, found);
-  std::string wrong = well ? "" : WhatIsWrong(found);
-  // Equal entries, but those here do not keep whole segments in memory.
-  Begin(well ? std::move(possible) : found);
+  const bool well = possible.MayBeFoundAs(recovered, damaged);
+  std::string wrong = well ? "" : WhatIsWrong(recovered);
+  if (Disk found = DiskOf(recovered); !Same(possible.disk, found)) {
+    const Disk before = possible.promised.value_or(std::move(possible.disk));
+    possible.disk = std::move(found);
+    possible.promised = well ? StillPromised(possible.disk, before) : std::nullopt;
+  }
+  possible.lost_through = recovered.lost_through;
+  // Equal entries stay those of before, which do not keep whole segments in memory.
+  Begin(std::move(possible));
   return wrong;
 }
 
-// Damage took a part of what was durable. The others count on it all the same: the member must not
-// say anything that it could not say if it had it.
-std::string MirroredMember::RestartWithLoss(const Disk& found, LogIndex lost_through) {
-  std::string wrong;
-  if (Older(found.hard_state, disk_.hard_state)) {
-    wrong = WhatIsWrong(found);
-  } else if (disk_.last_index() > lost_through) {
-    wrong = fmt::format("has lost entry {} and believes to have lost no more than those to {}",
-                        disk_.last_index().value(), lost_through.value());
-  }
-  const Disk before = std::move(disk_);
-  Begin(found);
-  for (LogIndex i = found.last_index().Next(); i <= before.last_index(); ++i) {
-    const Entry* lost = before.Find(i);
-    if (lost == nullptr) break;
-    disk_.entries.push_back(*lost);
-  }
-  return wrong;
-}
-
-std::string MirroredMember::WhatIsWrong(const Disk& found) const {
-  if (Older(found.hard_state, disk_.hard_state)) {
+std::string MirroredMember::WhatIsWrong(const raft::WalContents& recovered) const {
+  const Disk found = DiskOf(recovered);
+  const Disk& disk = durable_.disk;
+  if (Older(found.hard_state, disk.hard_state)) {
     return fmt::format("has term {} and vote {}, but term {} and vote {} were durable",
                        found.hard_state.term.value(), found.hard_state.vote.value(),
-                       disk_.hard_state.term.value(), disk_.hard_state.vote.value());
+                       disk.hard_state.term.value(), disk.hard_state.vote.value());
   }
-  LogIndex kept = disk_.last_index();  // what no write on its way could have replaced
+  LogIndex kept = disk.last_index();  // what no write on its way could have replaced
   for (const Write& write : writes_) {
     const LogIndex replaced = std::visit([](const auto& it) { return FirstReplaced(it); }, write);
     kept = std::min(kept, replaced.Prev());
   }
-  for (LogIndex i = std::max(disk_.start.index, found.start.index).Next(); i <= kept; ++i) {
+  for (LogIndex i = std::max(disk.start.index, found.start.index).Next(); i <= kept; ++i) {
     const Entry* entry = found.Find(i);
-    if (entry != nullptr && *entry == *disk_.Find(i)) continue;
+    if (entry != nullptr && *entry == *disk.Find(i)) continue;
     return fmt::format("lacks entry {} of term {}, which was durable", i.value(),
-                       disk_.TermAt(i).value());
+                       disk.TermAt(i).value());
+  }
+  if (recovered.lost_through < durable_.lost_through) {
+    return fmt::format("has forgotten that it lost entries up to {}",
+                       durable_.lost_through.value());
   }
   return fmt::format("has a log from {} to {} that its writes cannot have left",
                      found.start.index.value(), found.last_index().value());

@@ -1,8 +1,11 @@
 // A copy of one member's log, made from what passes its seam: what is durable, what is handed over,
-// and what of that is still on its way to the disk. Owned by RaftInvariants, on its thread.
+// and what of that is still on its way to the disk. It remembers what damage took: entries that
+// were durable once may have been acknowledged, and count for what was said of them. Owned by
+// RaftInvariants, on its thread.
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -12,6 +15,20 @@
 #include "raft/wal/wal.h"
 
 namespace conclave::sim {
+
+// What is on one disk.
+struct MirroredDisk {
+  raft::Disk disk;
+  // With what damage took from its end and nothing has replaced yet; empty if nothing is missing.
+  std::optional<raft::Disk> promised = {};
+  raft::LogIndex lost_through = {};  // as WalContents::lost_through
+
+  void Perform(const raft::AppendTask& task);
+  void Perform(const raft::LogStart& release);
+  // Whether a log that was left like this may be found as `recovered`. A damaged one may have lost
+  // entries from its end, if it says so, and the last places up to which it was let go.
+  bool MayBeFoundAs(const raft::WalContents& recovered, bool damaged) const;
+};
 
 class MirroredMember {
  public:
@@ -25,13 +42,22 @@ class MirroredMember {
   bool Done(raft::WriteId write);
 
   // A new run that found `recovered`. Empty if the disk may have come to be so: it holds all that
-  // was durable, and of what was on its way there the first writes, whole. Otherwise what is wrong,
+  // was durable, and of what was on its way there the first writes, whole; or, if it was `damaged`
+  // since the last run, the beginning of that, and says how much is lost. Otherwise what is wrong,
   // in words. Either way that is what the disk holds from now on.
-  std::string Restart(const raft::WalContents& recovered);
+  std::string Restart(const raft::WalContents& recovered, bool damaged);
 
-  const raft::Disk& disk() const { return disk_; }  // what is durable
-  const raft::Disk& log() const { return log_; }    // with all that is on its way
+  const raft::Disk& disk() const { return durable_.disk; }  // what is durable
+  const raft::Disk& log() const { return log_; }            // with all that is on its way
+  // What was durable: with the entries that damage took.
+  const raft::Disk& promised() const {
+    return durable_.promised ? *durable_.promised : durable_.disk;
+  }
+  // The first write that is handed over and not durable.
+  std::optional<raft::WriteId> OldestWrite() const;
+  raft::LogIndex lost_through() const { return durable_.lost_through; }
   const raft::Configuration& configuration() const { return configurations_.current(); }
+  const raft::Configurations& configurations() const { return configurations_; }
   // In force at `index`, which is not before the log's start.
   const raft::Configuration& ConfigurationAt(raft::LogIndex index) const {
     return configurations_.At(index);
@@ -40,11 +66,10 @@ class MirroredMember {
  private:
   using Write = std::variant<raft::AppendTask, raft::LogStart>;
 
-  void Begin(raft::Disk disk);
-  std::string RestartWithLoss(const raft::Disk& found, raft::LogIndex lost_through);
-  std::string WhatIsWrong(const raft::Disk& found) const;
+  void Begin(MirroredDisk durable);
+  std::string WhatIsWrong(const raft::WalContents& recovered) const;
 
-  raft::Disk disk_;
+  MirroredDisk durable_;
   raft::Disk log_;
   std::deque<Write> writes_;             // handed over, not durable
   raft::Configurations configurations_;  // of log_

@@ -72,6 +72,9 @@ class HastyWal : public raft::Wal {
     wal_->Release(index, term, configuration);
   }
   raft::WalStats Stats() const override { return wal_->Stats(); }
+  void SetSpaceObserver(absl::AnyInvocable<void(bool low)> observer) override {
+    wal_->SetSpaceObserver(std::move(observer));
+  }
   void SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t)> observer) override {
     wal_->SetSyncObserver(std::move(observer));
   }
@@ -145,7 +148,11 @@ class Cluster {
 
  private:
   static raft::WalOptions OptionsOf(const Member& member) {
-    return {.directory = "wal", .cluster_id = 7, .member = member.id, .segment_bytes = 64 << 10};
+    return {.directory = "wal",
+            .cluster_id = 7,
+            .member = member.id,
+            .segment_bytes = 64 << 10,
+            .reserve_bytes = 64 << 10};
   }
 
   void OneStep(Member& member, uint64_t crash_one_in) {

@@ -18,6 +18,9 @@ class ObservedWal final : public raft::Wal {
   void Release(raft::LogIndex index, raft::Term term,
                const raft::Configuration& configuration) override;
   raft::WalStats Stats() const override { return wal_->Stats(); }
+  void SetSpaceObserver(absl::AnyInvocable<void(bool low)> observer) override {
+    wal_->SetSpaceObserver(std::move(observer));
+  }
   void SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) override;
 
  private:

@@ -1,6 +1,7 @@
 #include "jepsen-style-tests/sim/raft_invariants.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,18 @@ using raft::LogIndex;
 using raft::NodeId;
 using raft::Term;
 
+namespace {
+
+// How many vote in one of them only.
+size_t Differ(const raft::Configuration& a, const raft::Configuration& b) {
+  std::vector<NodeId> in_one;
+  std::set_symmetric_difference(a.voters.begin(), a.voters.end(), b.voters.begin(), b.voters.end(),
+                                std::back_inserter(in_one));
+  return in_one.size();
+}
+
+}  // namespace
+
 RaftInvariants::Member& RaftInvariants::At(NodeId member) {
   const auto found = members_.find(member);
   CHECK(found != members_.end());
@@ -24,7 +37,9 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
                              const StoreView& store) {
   const auto [found, is_new] = members_.try_emplace(member, recovered);
   Member& of = found->second;
-  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered);
+  if (!configurations_) configurations_.emplace(LogIndex(0), recovered.configuration);
+  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered, of.damaged);
+  of.damaged = false;
   findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
@@ -32,10 +47,9 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   of.installed = store.installed;
   of.revision = store.revision;
   const Disk& log = of.mirror.log();
-  // What the log has lost the store may hold.
-  const bool past_loss =
-      LogIndex(of.applied) > log.last_index() && LogIndex(of.applied) <= recovered.lost_through;
-  if (past_loss) of.installed = of.applied;
+  CheckStore(member, of);
+  // Damage that took the end of the log left what the store has of it.
+  if (LogIndex(of.applied) > log.last_index()) of.installed = of.applied;
   // As a core begins (raft/core/state.cc).
   const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
@@ -45,7 +59,7 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
              .durable = log.last_index(),
              .commit = commit,
              .applied = commit};
-  CheckStore(member, of);
+  of.configuration_index = of.mirror.configurations().current_index();
 }
 
 void RaftInvariants::CheckStore(NodeId member, const Member& of) {
@@ -54,8 +68,10 @@ void RaftInvariants::CheckStore(NodeId member, const Member& of) {
   findings_.Expect(applied <= committed(),
                    "durability: the store of {} holds entry {}, which was never committed",
                    member.value(), of.applied);
-  // The log need not reach to where a snapshot has just come, or the store is known to be further.
-  const bool reaches = applied <= log.last_index() || of.applied == of.installed;
+  // A snapshot that has just come may be followed by the log from before it, and damage may have
+  // taken the end of the log.
+  const bool reaches = applied <= log.last_index() || of.applied == of.installed ||
+                       applied <= of.mirror.lost_through();
   findings_.Expect(applied >= log.start.index && reaches,
                    "durability: the store of {} ends at {}, its log has {} to {}", member.value(),
                    of.applied, log.start.index.Next().value(), log.last_index().value());
@@ -66,6 +82,11 @@ void RaftInvariants::OnCrash(NodeId member) {
   // It may not have come so far as to start.
   const auto found = members_.find(member);
   if (found != members_.end()) found->second.view = {};
+}
+
+void RaftInvariants::OnDamaged(NodeId member) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) found->second.damaged = true;
 }
 
 void RaftInvariants::OnWiped(NodeId member) { members_.erase(member); }
@@ -80,13 +101,21 @@ void RaftInvariants::OnAppend(NodeId member, const raft::AppendTask& task) {
 
 // The state machine holds, durably, what the new log does not (docs/snapshots.md).
 void RaftInvariants::CheckReset(NodeId member, const Member& of, const raft::LogStart& to) {
+  const Disk& log = of.mirror.log();
+  findings_.Expect(log.TermAt(to.index) != to.term || log.last_index() <= to.index,
+                   "durability: {} drops its log up to {}, which goes on from the snapshot of {}",
+                   member.value(), log.last_index().value(), to.index.value());
   findings_.Expect(to.index == LogIndex(of.applied),
                    "durability: {} starts its log anew after {}, its store is at {}",
                    member.value(), to.index.value(), of.applied);
-  findings_.Expect(IsCommitted(to.index, to.term),
+  const bool is_committed = IsCommitted(to.index, to.term);
+  findings_.Expect(is_committed,
                    "state machine safety: {} starts its log anew after entry {} of term {}, which "
                    "is not committed",
                    member.value(), to.index.value(), to.term.value());
+  findings_.Expect(!is_committed || Committed().At(to.index) == to.configuration,
+                   "state machine safety: {} starts its log anew after entry {} with other members",
+                   member.value(), to.index.value());
 }
 
 bool RaftInvariants::IsCommitted(LogIndex index, Term term) const {
@@ -173,7 +202,7 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
   findings_.Expect(revision >= of.revision, "monotone: {} goes from revision {} to {}",
                    member.value(), of.revision, revision);
   // A core hands entries to apply before anybody can ask it what it believes to be committed.
-  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index));
+  if (LogIndex(index) > committed()) OnCommit(member, LogIndex(index), of.view.last_index);
   checker_.OnApply(member, LogIndex(index), command, of.mirror.disk());
   CheckRevision(member, index, revision);
   of.applied = index;
@@ -182,8 +211,9 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
 
 void RaftInvariants::OnInstall(NodeId member, const kv::LogPosition& position, int64_t revision) {
   Member& of = At(member);
-  findings_.Expect(position.index > of.applied, "monotone: {} goes from entry {} to a snapshot of {}",
-                   member.value(), of.applied, position.index);
+  findings_.Expect(position.index > of.applied,
+                   "monotone: {} goes from entry {} to a snapshot of {}", member.value(),
+                   of.applied, position.index);
   findings_.Expect(IsCommitted(LogIndex(position.index), Term(position.term)),
                    "state machine safety: {} installs a snapshot of entry {} of term {}, which is "
                    "not committed",
@@ -225,22 +255,81 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   if (view.leading && (!before.leading || before.term != view.term)) {
     checker_.OnLeader(member, view.term, mirror.configuration(), mirror.log(), mirror.disk());
   }
+  const LogIndex newest = mirror.configurations().current_index();
+  const bool changed = std::exchange(of.configuration_index, newest) < newest;
+  if (changed && view.leading && before.leading) CheckChange(member, of);
   if (view.commit == before.commit) return;
   // Thesis 3.6.2.
   const Term term = mirror.log().TermAt(view.commit);
   findings_.Expect(!view.leading || term == view.term,
                    "commit without quorum: {} commits {} of term {} by counting in term {}",
                    member.value(), view.commit.value(), term.value(), view.term.value());
-  OnCommit(member, view.commit);
+  OnCommit(member, view.commit, before.last_index);
 }
 
-void RaftInvariants::OnCommit(NodeId member, LogIndex commit) {
+// A leader has changed the configuration (thesis 4.1, 4.3): by one voter or through a joint one,
+// after it has committed in its own term, and after the change before.
+void RaftInvariants::CheckChange(NodeId member, const Member& of) {
+  const Disk& log = of.mirror.log();
+  const LogIndex index = of.configuration_index;
+  const raft::Configuration& now = of.mirror.configuration();
+  const raft::Configuration& before = of.mirror.ConfigurationAt(index.Prev());
+  LogIndex last = index.Prev();  // of the change before; or the log's start
+  for (; last > log.start.index; last = last.Prev()) {
+    if (log.Find(last)->kind == raft::EntryKind::kConfiguration) break;
+  }
+  findings_.Expect(last <= of.view.commit,
+                   "membership: {} changes the members with entry {}, before entry {} is committed",
+                   member.value(), index.value(), last.value());
+  findings_.Expect(log.TermAt(of.view.commit) == of.view.term,
+                   "membership: {} changes the members before it has committed in term {}",
+                   member.value(), of.view.term.value());
+  const bool by_one_step =
+      before.joint() ? now.voters == before.voters
+                     : (now.joint() ? now.outgoing == before.voters : Differ(now, before) <= 1);
+  findings_.Expect(by_one_step && !(before.joint() && now.joint()),
+                   "membership: {} changes several voters at once with entry {}", member.value(),
+                   index.value());
+}
+
+void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_before) {
   const MirroredMember& mirror = At(member).mirror;
-  checker_.OnCommit(member, commit, mirror.configuration(), mirror.log(),
-                    [this](NodeId id) -> const Disk* {
-                      const auto found = members_.find(id);
-                      return found != members_.end() ? &found->second.mirror.disk() : nullptr;
-                    });
+  const Disk& log = mirror.log();
+  const auto disk_of = [this](NodeId id) -> const Disk* {
+    const auto found = members_.find(id);
+    return found != members_.end() ? &found->second.mirror.promised() : nullptr;
+  };
+  const auto holds = [&](NodeId id) {
+    const Disk* const disk = disk_of(id);
+    return disk != nullptr && disk->TermAt(commit) == log.TermAt(commit);
+  };
+  // Of the same event may be a change of who counts, after the commit.
+  const raft::Configuration& before =
+      mirror.ConfigurationAt(std::max(last_before, log.start.index));
+  const bool by_before = raft::IsQuorum(before, holds);
+  checker_.OnCommit(member, commit, by_before ? before : mirror.configuration(), log, disk_of);
+}
+
+const raft::Configurations& RaftInvariants::Committed() {
+  while (looked_at_ < committed()) configurations_->OnAppend(checker_.Committed(++looked_at_));
+  return *configurations_;
+}
+
+std::vector<raft::Configuration> RaftInvariants::ConfigurationsAhead() {
+  if (!configurations_.has_value()) return {};
+  const LogIndex newest = Committed().current_index();
+  std::vector<raft::Configuration> ahead{Committed().current()};
+  const auto add = [&ahead](const raft::Configuration& configuration) {
+    const bool known = std::find(ahead.begin(), ahead.end(), configuration) != ahead.end();
+    if (!known) ahead.push_back(configuration);
+    return false;
+  };
+  for (const auto& [id, of] : members_) {
+    const raft::Configurations& known = of.mirror.configurations();
+    if (known.current_index() <= newest) continue;
+    known.AnySince(std::max(newest, of.mirror.log().start.index), add);
+  }
+  return ahead;
 }
 
 void RaftInvariants::CheckMonotone(NodeId member, const CoreView& before, const CoreView& now) {
@@ -259,10 +348,10 @@ void RaftInvariants::CheckLog(NodeId member, const Member& of) {
                    "durability: the log of {} ends at {}, what it wrote at {}", member.value(),
                    of.view.last_index.value(), log.last_index().value());
   const LogIndex durable = of.view.durable;
-  findings_.Expect(durable <= LogIndex(of.installed) ||
-                       of.mirror.disk().Covers(durable, log.TermAt(durable)),
-                   "durability: {} counts on entry {} of term {}, which is not on its disk",
-                   member.value(), durable.value(), log.TermAt(durable).value());
+  findings_.Expect(
+      durable <= LogIndex(of.installed) || of.mirror.disk().Covers(durable, log.TermAt(durable)),
+      "durability: {} counts on entry {} of term {}, which is not on its disk", member.value(),
+      durable.value(), log.TermAt(durable).value());
 }
 
 }  // namespace conclave::sim

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,8 @@ class RaftInvariants {
   void OnStart(raft::NodeId member, const raft::WalContents& recovered, const StoreView& store);
   // The process is gone, however it ended; its disk is not.
   void OnCrash(raft::NodeId member);
+  // Its disk, at rest, was damaged: the next run may find entries lost, if it says so.
+  void OnDamaged(raft::NodeId member);
   // Its disk is gone too, and what the next OnStart finds is believed. The promises of its earlier
   // life still bind it.
   void OnWiped(raft::NodeId member);
@@ -89,26 +92,37 @@ class RaftInvariants {
 
   // Each begins with the name of the rule that is broken: "election safety", "one vote per term",
   // "log matching", "leader completeness", "state machine safety", "commit without quorum", "left
-  // before durable", "durability", "monotone", "transfer", or "core" for an invariant of one core
-  // alone (raft/core/invariants.h).
+  // before durable", "durability", "monotone", "transfer", "membership", or "core" for an invariant
+  // of one core alone (raft/core/invariants.h).
   const std::vector<std::string>& problems() const { return findings_.problems(); }
   // How many times a rule was looked at.
   uint64_t checked() const { return findings_.checked(); }
   // The last index that any member ever knew to be committed.
   raft::LogIndex committed() const { return checker_.committed(); }
+  // The first write of the member that is on its way to the disk.
+  std::optional<raft::WriteId> OldestWrite(raft::NodeId member) {
+    return At(member).mirror.OldestWrite();
+  }
+  // Every configuration that may decide something from now on: the newest that is committed, and
+  // those after it in any member's log. None if no member has ever started.
+  std::vector<raft::Configuration> ConfigurationsAhead();
 
  private:
   struct Member {
     explicit Member(const raft::WalContents& recovered) : mirror(recovered) {}
 
     MirroredMember mirror;
-    CoreView view;         // after the last event of this run
-    uint64_t applied = 0;    // by the store, in this run or before it
+    CoreView view;                       // after the last event of this run
+    raft::LogIndex configuration_index;  // of the newest one in its log then
+    bool damaged = false;                // since its last run began
+    uint64_t applied = 0;                // by the store, in this run or before it
     uint64_t installed = 0;  // the last snapshot of the store; what it holds needs no log
     int64_t revision = 0;    // of the store
   };
 
   Member& At(raft::NodeId member);
+  // Those that are committed. Some member must have started.
+  const raft::Configurations& Committed();
   void CheckHardState(raft::NodeId member, const raft::HardState& now,
                       const raft::HardState& before);
   void CheckStore(raft::NodeId member, const Member& of);
@@ -120,12 +134,17 @@ class RaftInvariants {
   void CheckMonotone(raft::NodeId member, const CoreView& before, const CoreView& now);
   void CheckLog(raft::NodeId member, const Member& of);
   void CheckReleased(raft::NodeId member, const Member& of, const raft::LogStart& to);
-  void OnCommit(raft::NodeId member, raft::LogIndex commit);
+  void CheckChange(raft::NodeId member, const Member& of);
+  // `last_before` is where its log ended before the present event.
+  void OnCommit(raft::NodeId member, raft::LogIndex commit, raft::LogIndex last_before);
 
   raft::Findings findings_;
   raft::ClusterChecker checker_{&findings_};
   std::map<raft::NodeId, Member> members_;
   std::vector<int64_t> revisions_;  // after each index; 0 where not known
+  // Of the committed entries up to `looked_at_`, from the one that all members begin with.
+  std::optional<raft::Configurations> configurations_;
+  raft::LogIndex looked_at_;
 };
 
 }  // namespace conclave::sim

@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,21 +34,17 @@ class Puppet {
 
   // ---- Its process. ----
 
-  void Start(uint64_t applied = 0) {
-    Start({.applied = applied, .installed = 0, .revision = 1});
-  }
+  void Start(uint64_t applied = 0) { Start({.applied = applied, .installed = 0, .revision = 1}); }
   void Start(const StoreView& store) {
     rules_.OnStart(id_, disk_, store);
-    const raft::LogIndex applied(store.applied);
-    const raft::LogIndex log_end = disk_.snapshot_index + disk_.entries.size();
-    const raft::LogIndex last = std::max(log_end, applied);
+    const uint64_t applied = store.applied;
     view_ = {.term = disk_.hard_state.term,
              .leading = false,
-             .log_starts_anew = applied > log_end,
-             .last_index = last,
-             .durable = last,
-             .commit = applied,
-             .applied = applied};
+             .log_starts_anew = false,
+             .last_index = raft::LogIndex(disk_.entries.size()),
+             .durable = raft::LogIndex(disk_.entries.size()),
+             .commit = raft::LogIndex(applied),
+             .applied = raft::LogIndex(applied)};
   }
   void Restart() {
     rules_.OnCrash(id_);
@@ -79,7 +74,7 @@ class Puppet {
     rules_.OnDurable(id_, last_write_);
     if (last_hard_state_) disk_.hard_state = *last_hard_state_;
     if (last_written_.empty()) return;
-    disk_.entries.resize(last_written_.front().index - disk_.snapshot_index - 1);
+    disk_.entries.resize(last_written_.front().index.value() - 1);
     disk_.entries.insert(disk_.entries.end(), last_written_.begin(), last_written_.end());
     view_.durable = last_written_.back().index;
   }

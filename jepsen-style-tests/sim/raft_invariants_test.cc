@@ -86,7 +86,6 @@ TEST_F(RaftInvariantsTest, ASnapshotTakesThePlaceOfStateAndLog) {
   c_.Install(2, 1, 2);
   c_.ResetLog(2, 1);
   c_.Acknowledge(1, 1, 2);
-  a_.WriteAndSync({Command(3, 1, "y")});
   c_.WriteAndSync({Command(3, 1, "y")});
   c_.Acknowledge(1, 1, 3);
   EXPECT_THAT(rules_.problems(), IsEmpty());
@@ -98,6 +97,7 @@ TEST_F(RaftInvariantsTest, ACrashBetweenASnapshotAndTheLogsResetIsWell) {
   c_.Install(2, 1, 2);
   rules_.OnCrash(NodeId(3));
   c_.Start({.applied = 2, .installed = 2, .revision = 2});
+  c_.view().log_starts_anew = true;
   c_.Look();
   c_.ResetLog(2, 1);
   EXPECT_THAT(rules_.problems(), IsEmpty());
@@ -439,6 +439,42 @@ TEST_F(RaftInvariantsTest, ARecoveredLogHasWhatWasNeverWritten) {
   b_.disk().entries.push_back(Command(3, 1, "y"));
   b_.Restart();
   ExpectProblem("durability", "2 has a log from 0 to 3 that its writes cannot have left");
+}
+
+TEST_F(RaftInvariantsTest, ALogThatLostEntriesSaysSo) {
+  Commit2();
+  b_.disk().entries.pop_back();
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
+TEST_F(RaftInvariantsTest, ALogSaysThatItLostLessThanItHeld) {
+  Commit2();
+  b_.disk().entries.clear();
+  b_.disk().lost_through = LogIndex(1);
+  b_.Restart();
+  ExpectProblem("durability", "2 holds entries to 0 and says that it lost those to 1, but 2 was");
+}
+
+TEST_F(RaftInvariantsTest, TheRestOfALogHasAnotherEntry) {
+  Commit2();
+  b_.disk().entries.pop_back();
+  b_.disk().entries.front() = Command(1, 1, "y");
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  ExpectProblem("durability", "2 has another entry 1 of term 1");
+  ExpectProblem("log matching", "2 has another entry 1 of term 1");
+}
+
+TEST_F(RaftInvariantsTest, AVoteIsLostWithTheEntries) {
+  Commit2();
+  b_.VoteFor(1, 3);
+  b_.disk().hard_state.vote = raft::kNoNode;
+  b_.disk().entries.pop_back();
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  ExpectProblem("durability", "2 has term 3 and vote 0, but term 3 and vote 1 were durable");
 }
 
 TEST_F(RaftInvariantsTest, TheHardStateWentBack) {

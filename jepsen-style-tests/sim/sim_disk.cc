@@ -1,5 +1,6 @@
 #include "jepsen-style-tests/sim/sim_disk.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "raft/base/crc32c.h"
@@ -83,17 +84,35 @@ absl::Status SimDisk::Before(const Access& access) {
       return absl::UnavailableError(access.path + ": input/output error");
     case Operation::kCreate:
     case Operation::kWrite:
-    case Operation::kTruncate:
-      if (!full_ || (access.operation != Operation::kCreate && !access.grows)) break;
+      if (HasRoom(access)) break;
       Mix(static_cast<uint64_t>(Event::kFull));
       return absl::ResourceExhaustedError(access.path + ": no space left on device");
+    case Operation::kRemove:
+      if (full_ && Exists(access.path)) room_ += Contents(access.path).size();
+      break;
     default:
       break;
   }
   return absl::OkStatus();
 }
 
+bool SimDisk::HasRoom(const Access& access) const {
+  if (!full_) return true;
+  return access.operation == Operation::kCreate ? room_ > 0 : access.grows <= room_;
+}
+
+void SimDisk::SetFull(bool full) {
+  full_ = full;
+  room_ = 0;
+}
+
+absl::StatusOr<uint64_t> SimDisk::FreeBytes(const std::string& directory) {
+  const absl::StatusOr<uint64_t> free = MemoryFileSystem::FreeBytes(directory);
+  return free.ok() && full_ ? room_ : free;
+}
+
 void SimDisk::After(const Access& access) {
+  if (full_) room_ -= std::min(room_, access.grows);
   Mix(static_cast<uint64_t>(access.operation));
   Mix(access.path);
   Mix(access.offset);
@@ -121,7 +140,7 @@ Duration SimDisk::Delay() {
 void SimDisk::StartSync(Executor* lane, Task sync) {
   lane->RunAt(lane->Now() + Delay(),
               [this, lane, process = process(), sync = std::move(sync)]() mutable {
-                if (*process) RunOrPark(lane, std::move(sync));
+                if (*process) RunOrPark(lane, /*is_write=*/true, std::move(sync));
               });
 }
 
@@ -137,7 +156,7 @@ void SimDisk::StartOldestWork() {
     if (!*process) return;
     lane->RunAt(lane->Now() + Delay(), [this, lane, process] {
       if (!*process) return;
-      RunOrPark(lane, [this, process] {
+      RunOrPark(lane, /*is_write=*/false, [this, process] {
         works_.front().task();
         if (!*process) return;  // it has ended its process
         works_.pop_front();
@@ -147,14 +166,21 @@ void SimDisk::StartOldestWork() {
   });
 }
 
-void SimDisk::RunOrPark(Executor* lane, Task task) {
+void SimDisk::RunOrPark(Executor* lane, bool is_write, Task task) {
   if (!hung_) return task();
-  parked_.push_back({lane, std::move(task)});
+  parked_.push_back({lane, std::move(task), is_write, lane->Now()});
 }
 
 void SimDisk::Hang() {
   Mix(static_cast<uint64_t>(Event::kHang));
   hung_ = true;
+}
+
+Duration SimDisk::WriteHeldUp() const {
+  for (const Waiting& waiting : parked_) {
+    if (waiting.is_write) return waiting.lane->Now() - waiting.since;
+  }
+  return Duration::zero();
 }
 
 void SimDisk::Unhang() {

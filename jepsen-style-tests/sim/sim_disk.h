@@ -66,13 +66,16 @@ class SimDisk : public MemoryFileSystem {
 
   // The next sync of a file fails, and what was to be synced stays unsynced.
   void FailNextSync() { fail_next_sync_ = true; }
-  // While full, creating or growing a file is ResourceExhausted.
-  void SetFull(bool full) { full_ = full; }
+  // While full, creating a file or writing beyond its end is ResourceExhausted, but for the room of
+  // files that are removed meanwhile.
+  void SetFull(bool full);
   bool full() const { return full_; }
   // While hung, no WriteAndSync and no RunInBackground completes.
   void Hang();
   void Unhang();
   bool hung() const { return hung_; }
+  // How long the oldest WriteAndSync has been held up, by the clock of its lane; zero if none is.
+  Duration WriteHeldUp() const;
 
   // ---- Damage at rest, between two processes. Only if the atlas allows; false if nothing was
   // done. Both keep to what a later record of the same segment vouches for (docs/wal-format.md), so
@@ -80,8 +83,11 @@ class SimDisk : public MemoryFileSystem {
 
   // Flips some bits of one segment of the log in `log_directory`.
   bool Rot(const std::string& log_directory, Random& random);
-  // The last write but one of the log's last segment went to an earlier place of the file instead.
+  // The write before the last of the log's last segment went to an earlier place of the file
+  // instead.
   bool Misdirect(const std::string& log_directory, Random& random);
+
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;
 
   // A hash of every mutating operation so far, in order, with its bytes, and of all that befell the
   // disk.
@@ -99,11 +105,14 @@ class SimDisk : public MemoryFileSystem {
   struct Waiting {
     Executor* lane;
     Task task;
+    bool is_write = false;  // a WriteAndSync
+    Instant since = {};     // of what is parked
   };
 
+  bool HasRoom(const Access& access) const;
   Duration Delay();
   // On the lane once the delay is over: runs the task, or keeps it while the disk hangs.
-  void RunOrPark(Executor* lane, Task task);
+  void RunOrPark(Executor* lane, bool is_write, Task task);
   void StartOldestWork();
   void Blow();
   bool MayDamage() const;
@@ -120,6 +129,7 @@ class SimDisk : public MemoryFileSystem {
 
   bool fail_next_sync_ = false;
   bool full_ = false;
+  uint64_t room_ = 0;  // freed while full
   bool hung_ = false;
   std::deque<Waiting> parked_;  // while hung, oldest first
   std::deque<Waiting> works_;   // the first one is under way

@@ -136,7 +136,6 @@ TEST_F(SimDiskTest, AFullDiskTakesWhatNeedsNoRoom) {
   const std::unique_ptr<File> file = Open();
   EXPECT_TRUE(file->WriteAt(2045, "bbb").ok());
   EXPECT_TRUE(absl::IsResourceExhausted(file->WriteAt(2046, "bbb")));
-  EXPECT_TRUE(absl::IsResourceExhausted(file->Truncate(2049)));
   EXPECT_TRUE(absl::IsResourceExhausted(disk_.Open("d/new", OpenMode::kCreateOrKeep).status()));
   EXPECT_FALSE(disk_.Exists("d/new"));
   file->WriteAndSync(2048, "c", &lane_, Record("sync"));
@@ -144,6 +143,22 @@ TEST_F(SimDiskTest, AFullDiskTakesWhatNeedsNoRoom) {
   EXPECT_THAT(done_, ElementsAre("sync: d/file: no space left on device"));
   disk_.SetFull(false);
   EXPECT_TRUE(file->WriteAt(2048, "c").ok());
+}
+
+TEST_F(SimDiskTest, AFullDiskHasTheRoomOfWhatIsRemoved) {
+  ASSERT_TRUE(Open("d/reserve")->WriteAt(0, "1234").ok());
+  const std::unique_ptr<File> file = Open();
+  const uint64_t size = *file->Size();
+  disk_.SetFull(true);
+  EXPECT_EQ(*disk_.FreeBytes("d"), 0u);
+  ASSERT_TRUE(disk_.Remove("d/reserve").ok());
+  EXPECT_EQ(*disk_.FreeBytes("d"), 4u);
+  EXPECT_TRUE(disk_.Open("d/new", OpenMode::kMustNotExist).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(file->WriteAt(size, "abcde")));
+  EXPECT_TRUE(file->WriteAt(size, "abc").ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(file->WriteAt(size + 3, "de")));
+  EXPECT_TRUE(file->WriteAt(size + 3, "d").ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(disk_.Open("d/newer", OpenMode::kMustNotExist).status()));
 }
 
 TEST_F(SimDiskTest, AFailedSyncLeavesItsBytesUnsynced) {

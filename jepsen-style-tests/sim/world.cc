@@ -13,8 +13,6 @@ namespace conclave::sim {
 
 namespace {
 
-constexpr uint64_t kClusterId = 0xc0c1;
-
 std::vector<checker::KvEvent> ToKvEvents(const kv::RevisionEvents& revision) {
   std::vector<checker::KvEvent> events;
   for (const kv::Event& event : revision.events) {
@@ -39,18 +37,15 @@ World::World(const WorldOptions& options, Random random, Trace* trace)
       network_(&scheduler_, options.network, random_.Stream("network")),
       atlas_(options.voters, random_),
       calls_(options.voters + options.learners) {
-  MemberOptions member = options.member;
-  member.cluster_id = kClusterId;
   for (size_t i = 1; i <= options.voters + options.learners; ++i) {
-    (i <= options.voters ? member.initial.voters : member.initial.learners)
-        .push_back(raft::NodeId(i));
+    (i <= options.voters ? initial_.voters : initial_.learners).push_back(raft::NodeId(i));
     bootstrap_.emplace_back().set_id(i);
     bootstrap_.back().set_islearner(i > options.voters);
   }
+  configuration_ = initial_;
   for (size_t i = 0; i < options.voters + options.learners; ++i) {
-    member.id = raft::NodeId(i + 1);
-    members_.push_back(std::make_unique<Member>(this, member, &atlas_, i,
-                                                random_.Stream(fmt::format("member {}", i + 1))));
+    positions_[raft::NodeId(i + 1)] = i;
+    members_.push_back(NewMachine(raft::NodeId(i + 1), i));
   }
 }
 
@@ -92,8 +87,8 @@ void World::OnStarted(Member& member) {
 void World::Connect(raft::NodeId a, raft::NodeId b) {
   const auto connected = [this](raft::NodeId self, raft::NodeId peer) {
     Member& at = member(self);
-    if (at.running() && member(peer).running() && !network_.IsCut(self.value(), peer.value()) &&
-        !network_.IsCut(peer.value(), self.value())) {
+    if (at.running() && member(peer).running() && !network_.IsCut(at.end(), member(peer).end()) &&
+        !network_.IsCut(member(peer).end(), at.end())) {
       at.OnConnected(peer);
     }
   };
@@ -122,7 +117,7 @@ void World::OnEnded(Member& member, EndOfProcess how) {
 }
 
 void World::OnRefusedToStart(Member& member, const absl::Status& why) {
-  const bool damaged = atlas_.MayDamage(member.id().value() - 1) && member.broken();
+  const bool damaged = atlas_.MayDamage(member.position()) && member.broken();
   if (damaged || member.disk().full()) return;
   Report(fmt::format("durability: refused to start: {}: {}", member.name(), MessageOf(why)));
 }
@@ -132,8 +127,35 @@ void World::AfterEvent(Member& member) {
   trace_->Mix(static_cast<uint64_t>(NowNs()));
   if (member.silent()) return BurySoon(member);
   invariants_.AfterEvent(member.id(), member.node().core());
+  if (damaged_.contains(member.position()) && !member.node().Status().incomplete) {
+    damaged_.erase(member.position());
+    Note("{} is whole again", member.name());
+  }
   CheckHeldLog(member);
+  CheckStall(member);
   if (event_observer_) event_observer_(member);
+}
+
+// A leader whose disk stalls notices after an election timeout, and has another one to hand over;
+// a transfer that somebody asks for meanwhile may take as long.
+void World::CheckStall(Member& member) {
+  LeaderWrite& at = leader_writes_[member.position()];
+  const Instant now = scheduler_.Now();
+  const raft::Core& core = member.node().core();
+  const Duration election = options_.member.node.core.election_timeout;
+  const std::optional<raft::WriteId> write = invariants_.OldestWrite(member.id());
+  const bool stood_still = now - std::exchange(at.last_event, now) > election / 4;
+  const bool may_go = core.leading() && core.configuration().voters.size() > 1;
+  if (stood_still || !may_go || write != at.write) {
+    at.write = write;
+    at.since = now;
+  }
+  if (!write.has_value() || now - at.since <= 3 * election + Seconds(1)) return;
+  Report(
+      fmt::format("liveness: a stalled leader leads on: {} leads with write {} on its way since "
+                  "{:.3f}",
+                  member.name(), write->value(), ToSeconds(at.since - Instant{})));
+  at.since = now;
 }
 
 // Whoever fetches a snapshot here will go on from the log after it.
@@ -141,9 +163,10 @@ void World::CheckHeldLog(Member& member) {
   const raft::Core& core = member.node().core();
   const std::optional<raft::LogIndex> held = member.node().log_held_for_snapshots();
   if (!held || core.log_starts_anew() || core.LogStartAt(*held)) return;
-  Report(fmt::format("snapshots: held log: {} has let go of its log after {}, which is to follow a "
-                     "snapshot",
-                     member.name(), held->value()));
+  Report(
+      fmt::format("snapshots: held log: {} has let go of its log after {}, which is to follow a "
+                  "snapshot",
+                  member.name(), held->value()));
 }
 
 // Not from within its own event.
@@ -154,13 +177,13 @@ void World::BurySoon(Member& member) {
 // ---- Links. ----
 
 void World::CutLink(size_t from, size_t to) {
+  if (LinkIsCut(from, to)) return;
   const raft::NodeId a = members_[from]->id();
   const raft::NodeId b = members_[to]->id();
-  if (network_.IsCut(a.value(), b.value())) return;
-  network_.Cut(a.value(), b.value());
+  network_.Cut(members_[from]->end(), members_[to]->end());
   scheduler_.After(Between(options_.connection_timeout / 2, options_.connection_timeout),
                    [this, from, to, a, b] {
-                     if (!network_.IsCut(a.value(), b.value())) return;
+                     if (!LinkIsCut(from, to)) return;
                      if (!broken_connections_.emplace(std::minmax(from, to)).second) return;
                      Disconnect(a, b, Duration::zero());
                      Disconnect(b, a, Duration::zero());
@@ -168,7 +191,7 @@ void World::CutLink(size_t from, size_t to) {
 }
 
 bool World::LinkIsCut(size_t from, size_t to) const {
-  return network_.IsCut(members_[from]->id().value(), members_[to]->id().value());
+  return network_.IsCut(members_[from]->end(), members_[to]->end());
 }
 
 void World::HealLinks() {
@@ -183,7 +206,7 @@ std::shared_ptr<ClientCall> World::Call(End client, size_t position, const CallR
                                         ClientCall::Events events) {
   Member& member = *members_[position];
   auto call = std::make_shared<ClientCall>(
-      &network_, client, member.id().value(),
+      &network_, client, member.end(),
       [&member](std::function<void()> task) {
         if (member.running()) member.lane().Deliver(std::move(task));
       },
@@ -193,7 +216,7 @@ std::shared_ptr<ClientCall> World::Call(End client, size_t position, const CallR
     std::erase_if(open, [](const auto& other) { return other.expired(); });
   }
   open.push_back(call);
-  network_.Send(client, member.id().value(), Carriage::kStream, [this, &member, call, request] {
+  network_.Send(client, member.end(), Carriage::kStream, [this, &member, call, request] {
     if (call->over()) return;
     if (member.running()) return member.Accept(call, request);
     scheduler_.After(Between(options_.network.delay_min, options_.network.delay_max), [call] {
@@ -205,7 +228,7 @@ std::shared_ptr<ClientCall> World::Call(End client, size_t position, const CallR
 
 void World::BreakCalls(Member& member, bool silently) {
   std::vector<std::weak_ptr<ClientCall>> broken;
-  broken.swap(calls_[member.id().value() - 1]);
+  broken.swap(calls_[member.position()]);
   const Duration notice = silently ? 2 * options_.connection_timeout : Milliseconds(5);
   for (const auto& weak : broken) {
     const auto call = weak.lock();
@@ -240,7 +263,12 @@ void World::OnApplied(raft::NodeId /*member*/, const AppliedEntry& entry,
   const auto [applied, first] = applied_.try_emplace(entry.index);
   if (!first) return;
   applied->second = {.term = entry.term, .command = std::string(entry.command)};
-  if (entry.configuration) applied->second.configuration.emplace(*entry.configuration);
+  if (entry.configuration) {
+    applied->second.configuration.emplace(*entry.configuration);
+    auto decoded = raft::DecodeConfiguration(*entry.configuration);
+    CHECK(decoded.ok());
+    configuration_ = *std::move(decoded);
+  }
   const int64_t before = std::exchange(last_revision_, revision);
   if (entry.command.empty()) return;
   const absl::StatusOr<kv::Command> decoded = kv::DecodeCommand(entry.command);

@@ -57,14 +57,57 @@ class World : public StoreObserver {
   // True time, as histories have it.
   int64_t NowNs() const { return scheduler_.Now().time_since_epoch().count(); }
 
-  // Members have ids 1 to size(); voters first.
+  // Machines have positions from 0 on. First those of whom the cluster is started with, voters
+  // first, whose ids are 1 and so on; then those that join, in the order in which they come.
   size_t size() const { return members_.size(); }
-  size_t voters() const { return options_.voters; }
-  Member& member(raft::NodeId id) { return *members_[id.value() - 1]; }
+  Member& member(raft::NodeId id) { return *members_[positions_.at(id)]; }
   Member& member(size_t position) { return *members_[position]; }
+  // Null if no machine has that id.
+  Member* FindMember(raft::NodeId id);
+  // With how many voters the cluster is started.
+  size_t voters() const { return options_.voters; }
   // The running member that leads the newest term, or null.
   Member* leader();
   const WorldOptions& options() const { return options_; }
+
+  // ---- Who is in the cluster (membership.cc). ----
+
+  // The newest configuration that any member has applied.
+  const raft::Configuration& configuration() const { return configuration_; }
+  // Positions of its voters and learners that are not gone for good.
+  std::vector<size_t> Members();
+  // Of its voters alone: they serve clients.
+  std::vector<size_t> Serving();
+  bool Serves(size_t position);
+  // A machine for `id`, which the cluster has been told of. It does not run yet.
+  size_t AddMachine(raft::NodeId id);
+  // A machine's disk is lost, for good.
+  void Retire(size_t position);
+  // The same, but another machine takes its name as if nothing had happened. Nobody may do this.
+  void Replace(size_t position);
+
+  // A change of membership is asked for; and its outcome is known, or the client gave up and it may
+  // be made at any time in the next while.
+  void ChangeBegins() {
+    ++changes_open_;
+    ever_changed_ = true;
+  }
+  void ChangeEnds(bool outcome_known);
+  bool ChangesUnderWay() const { return changes_open_ > 0 || scheduler_.Now() < changes_until_; }
+
+  // The member's log has been damaged while it did not run.
+  void OnDamaged(size_t position);
+  // It holds all that it ever held.
+  bool IsWhole(size_t position) { return !member(position).gone() && !damaged_.contains(position); }
+  // Who is in any configuration that may still decide something, but for `except`, has a machine
+  // that is whole.
+  bool AllWhole(std::optional<raft::NodeId> except = std::nullopt);
+  // What this member holds may be lost: the cluster goes on from what the others hold, whatever
+  // becomes of the changes of membership.
+  bool MayLose(size_t position);
+  // Positions from which, if all of them run and are connected, some leader can go on: quorums of
+  // every configuration that may decide something, drawn from the members that are whole.
+  std::set<size_t> DrawCore(Random& random);
 
   // ---- What a nemesis does. ----
 
@@ -110,6 +153,10 @@ class World : public StoreObserver {
   void BurySoon(Member& member);
   void OnStarted(Member& member);
   void OnEnded(Member& member, EndOfProcess how);
+  // It has applied its own removal, or was told of it.
+  void OnRemoved(Member& member);
+  // It may have applied the removal of others, and tells them when they connect.
+  void OnMembersChanged(Member& member);
   void OnRefusedToStart(Member& member, const absl::Status& why);
   void OnEvents(Member& member, const std::vector<kv::SharedRevisionEvents>& revisions);
   // StoreObserver.
@@ -117,9 +164,16 @@ class World : public StoreObserver {
                  int64_t revision) override;
 
  private:
+  std::unique_ptr<Member> NewMachine(raft::NodeId id, size_t position);
+  // RaftInvariants::ConfigurationsAhead, also before anybody has started.
+  std::vector<raft::Configuration> ConfigurationsAhead();
+  // Members that are to have a vote as soon as they have caught up.
+  bool VotesArePending();
+  void TellRemoved(Member& teller, Member& removed);
   void Connect(raft::NodeId a, raft::NodeId b);
   void Disconnect(raft::NodeId from, raft::NodeId peer, Duration after);
   void CheckHeldLog(Member& member);
+  void CheckStall(Member& member);
   void BreakCalls(Member& member, bool silently);
   Duration Between(Duration low, Duration high);
 
@@ -131,10 +185,26 @@ class World : public StoreObserver {
   RaftInvariants invariants_;
   FaultAtlas atlas_;
   std::vector<etcdserverpb::Member> bootstrap_;
+  raft::Configuration initial_;
   std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::unique_ptr<Member>> replaced_;  // something on its way may still point to them
+  std::map<raft::NodeId, size_t> positions_;
+  std::set<std::pair<size_t, int64_t>> told_;  // positions and starts of those that know
+  raft::Configuration configuration_;
+  std::set<size_t> damaged_;  // and not known to be whole again
+  size_t changes_open_ = 0;
+  bool ever_changed_ = false;
+  Instant changes_until_{};
   std::set<std::pair<size_t, size_t>> broken_connections_;
   std::vector<std::vector<std::weak_ptr<ClientCall>>> calls_;  // open ones, by member
   std::function<void(Member&)> event_observer_;
+  // Of a leader, the write that its disk is at, and since when; by member.
+  struct LeaderWrite {
+    std::optional<raft::WriteId> write = {};
+    Instant since{};
+    Instant last_event{};
+  };
+  std::map<size_t, LeaderWrite> leader_writes_;
   std::vector<std::string> problems_;
   checker::EventLog events_;
   std::vector<checker::LeaseEnd> lease_ends_;

@@ -11,6 +11,7 @@ std::span<const WorkloadEntry> AllWorkloads() {
       {.name = "leadership", .needs_company = true, .make = MakeLeadership},
       {.name = "lease", .make = MakeLease},
       {.name = "lock", .make = MakeLock},
+      {.name = "membership", .needs_company = true, .make = MakeMembership},
       {.name = "reader", .needs_company = true, .make = MakeReader},
       {.name = "register", .make = MakeRegister},
       {.name = "soup", .make = MakeSoup},

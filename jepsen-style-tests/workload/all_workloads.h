@@ -15,6 +15,7 @@ std::unique_ptr<Workload> MakeElection(World* world, History* history, Random ra
 std::unique_ptr<Workload> MakeLeadership(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeLease(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeLock(World* world, History* history, Random random);
+std::unique_ptr<Workload> MakeMembership(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeReader(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeRegister(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeSoup(World* world, History* history, Random random);

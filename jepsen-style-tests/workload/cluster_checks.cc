@@ -87,10 +87,13 @@ bool EnoughForClusterChecks(const History& history) {
 }
 
 // The serializable read comes second: by then the member holds all that was acknowledged before.
+// A learner serves no other.
 Co<void> ReadFinalStates(Session& session, std::vector<checker::FinalState>& states) {
-  for (size_t member = 0; member < session.world().size(); ++member) {
-    for (const bool serializable : {false, true}) {
-      if (!session.world().member(member).running()) continue;
+  World& world = session.world();
+  const std::vector<size_t> members = world.Members();
+  for (const bool serializable : {false, true}) {
+    for (const size_t member : members) {
+      if (!world.member(member).running() || !(serializable || world.Serves(member))) continue;
       checker::FinalState state = co_await ReadFinalState(session, member, serializable);
       states.push_back(std::move(state));
     }

@@ -19,7 +19,8 @@ constexpr Duration kLookEvery = Milliseconds(100);
 // ---- LivenessProbe. ----
 
 LivenessProbe::LivenessProbe(World* world, History* history, const std::vector<size_t>& members,
-                             Random random) {
+                             Random random)
+    : world_(world) {
   for (const size_t member : members) {
     SessionOptions options = PatientSession();
     options.first_member = member;
@@ -49,21 +50,25 @@ Co<void> LivenessProbe::Probe(Probed& probed) {
   }
 }
 
+bool LivenessProbe::Waits(const Probed& probed) const {
+  return !probed.served_ns.has_value() && world_->Serves(probed.member);
+}
+
 bool LivenessProbe::done() const {
-  return std::all_of(probed_.begin(), probed_.end(),
-                     [](const Probed& probed) { return probed.served_ns.has_value(); });
+  return std::none_of(probed_.begin(), probed_.end(),
+                      [this](const Probed& probed) { return Waits(probed); });
 }
 
 int64_t LivenessProbe::served_ns() const {
   int64_t last = 0;
-  for (const Probed& probed : probed_) last = std::max(last, *probed.served_ns);
+  for (const Probed& probed : probed_) last = std::max(last, probed.served_ns.value_or(0));
   return last;
 }
 
 std::string LivenessProbe::Unserved() const {
   std::string text;
   for (const Probed& probed : probed_) {
-    if (probed.served_ns.has_value()) continue;
+    if (!Waits(probed)) continue;
     text += fmt::format("{}m{}: {}", text.empty() ? "" : "; ", probed.member + 1,
                         probed.last_error.empty() ? "no answer" : probed.last_error);
   }

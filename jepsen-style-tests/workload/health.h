@@ -24,9 +24,9 @@ class LivenessProbe {
   // `members` are positions. Starts at once.
   LivenessProbe(World* world, History* history, const std::vector<size_t>& members, Random random);
 
-  // Every member has served.
+  // Every member has served, but for those that have left the voters meanwhile.
   bool done() const;
-  // When the last of them had; only if done.
+  // When the last of them had.
   int64_t served_ns() const;
   // The members that have not served, and their last errors, in words.
   std::string Unserved() const;
@@ -40,7 +40,9 @@ class LivenessProbe {
   };
 
   static Co<void> Probe(Probed& probed);
+  bool Waits(const Probed& probed) const;
 
+  World* const world_;
   std::vector<Probed> probed_;
   std::vector<Co<void>> probes_;
 };

@@ -23,16 +23,16 @@ class Leadership : public Workload {
       co_await session.SleepUpTo(kPauseMax);
       const auto status = co_await session.Status();
       const uint64_t leader = status.response.leader();
-      const bool known = leader >= 1 && leader <= world().voters();
+      const Member* const known = world().FindMember(raft::NodeId(leader));
       // Asked of another member it is refused, which is to be tried as well.
-      if (known && !session.random().OneIn(8)) session.GoTo(leader - 1);
+      if (known != nullptr && !session.random().OneIn(8)) session.GoTo(known->position());
       co_await session.MoveLeader(Target(session.random()));
     }
   }
 
   // A member's id, or once in a while that of none.
   uint64_t Target(Random& random) {
-    return random.OneIn(12) ? 99 : random.Between(1, world().size());
+    return random.OneIn(12) ? 99 : world().member(random.Below(world().size())).id().value();
   }
 };
 

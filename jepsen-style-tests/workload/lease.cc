@@ -112,7 +112,8 @@ etcdserverpb::TxnRequest Lease::PutTwo(Session& session, int64_t lease) {
 
 // A leader that does not know that it was deposed is among them.
 Co<void> Lease::KeepAliveEverywhere(Session& session, int64_t lease) {
-  for (size_t member = 0; member < world().voters(); ++member) {
+  const std::vector<size_t> members = world().Serving();
+  for (const size_t member : members) {
     session.GoTo(member);
     co_await session.LeaseKeepAlive(lease);
   }

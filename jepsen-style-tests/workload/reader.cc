@@ -33,7 +33,7 @@ class Reader : public Workload {
     while (loading()) {
       const Member& newest = Newest();
       const bool has_started = newest.started_ns() > visited_ns;
-      if (has_started) session.GoTo(newest.id().value() - 1);
+      if (has_started) session.GoTo(newest.position());
       visited_ns = newest.started_ns();
       if (has_started || session.random().OneIn(kLooksPerRead)) co_await session.Range(first_key);
       co_await session.SleepUpTo(kLookEvery);
@@ -43,7 +43,7 @@ class Reader : public Workload {
   // The voter that started last.
   const Member& Newest() {
     const Member* newest = &world().member(size_t{0});
-    for (size_t position = 1; position < world().voters(); ++position) {
+    for (const size_t position : world().Serving()) {
       const Member& member = world().member(position);
       if (member.started_ns() > newest->started_ns()) newest = &member;
     }

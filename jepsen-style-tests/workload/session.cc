@@ -1,5 +1,6 @@
 #include "jepsen-style-tests/workload/session.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -46,7 +47,7 @@ bool CertainlyNotApplied(const absl::Status& status) {
   // transport's) says nothing about the request either.
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
-      return status == kv::ErrNoLeader();
+      return status == kv::ErrNoLeader() || status == kv::ErrUnhealthy();
     case absl::StatusCode::kUnknown:
       return status == kv::ErrTooManyRequests();
     case absl::StatusCode::kInvalidArgument:
@@ -60,10 +61,11 @@ bool CertainlyNotApplied(const absl::Status& status) {
   }
 }
 
-SessionOptions DrawSessionOptions(const World& world, Random& random) {
+SessionOptions DrawSessionOptions(World& world, Random& random) {
   SessionOptions options;
   options.choice = static_cast<MemberChoice>(random.Below(3));
-  options.first_member = random.Below(world.voters());
+  const std::vector<size_t> serving = world.Serving();
+  options.first_member = serving[random.Below(serving.size())];
   static constexpr Duration kTimeouts[] = {Milliseconds(150), Milliseconds(600), Seconds(2),
                                            Seconds(5), Seconds(9)};
   options.timeout = kTimeouts[random.Below(std::size(kTimeouts))];
@@ -104,10 +106,17 @@ void Session::ChooseNext(bool failed) {
   const bool rotates = options_.choice == MemberChoice::kRotateOnFailure && failed;
   const bool gives_up = failed && failures_on_end_ % kPatienceWithMember == 0;
   if (options_.choice == MemberChoice::kRandom) {
-    member_ = random_.Below(world_->voters());
+    GoToAny();
   } else if (rotates || gives_up) {
-    member_ = (member_ + 1) % world_->voters();
+    const std::vector<size_t> serving = world_->Serving();
+    const auto next = std::upper_bound(serving.begin(), serving.end(), member_);
+    if (!serving.empty()) member_ = next == serving.end() ? serving.front() : *next;
   }
+}
+
+void Session::GoToAny() {
+  const std::vector<size_t> serving = world_->Serving();
+  if (!serving.empty()) member_ = serving[random_.Below(serving.size())];
 }
 
 Co<Session::Exchange> Session::Send(std::string path, std::string message, bool stream) {
@@ -287,6 +296,46 @@ Co<Answer<etcdserverpb::LeaseTimeToLiveResponse>> Session::LeaseTimeToLive(int64
                                                      std::move(request));
 }
 
+// ---- Membership. ----
+
+Co<Answer<etcdserverpb::MemberListResponse>> Session::MemberList() {
+  etcdserverpb::MemberListRequest request;
+  request.set_linearizable(true);
+  return Call<etcdserverpb::MemberListResponse>("/etcdserverpb.Cluster/MemberList",
+                                                std::move(request));
+}
+
+Co<Answer<etcdserverpb::MemberAddResponse>> Session::MemberAdd(std::string peer_url, bool learner) {
+  etcdserverpb::MemberAddRequest request;
+  request.add_peerurls(std::move(peer_url));
+  request.set_islearner(learner);
+  return Call<etcdserverpb::MemberAddResponse>("/etcdserverpb.Cluster/MemberAdd",
+                                               std::move(request));
+}
+
+Co<Answer<etcdserverpb::MemberRemoveResponse>> Session::MemberRemove(uint64_t id) {
+  etcdserverpb::MemberRemoveRequest request;
+  request.set_id(id);
+  return Call<etcdserverpb::MemberRemoveResponse>("/etcdserverpb.Cluster/MemberRemove",
+                                                  std::move(request));
+}
+
+Co<Answer<etcdserverpb::MemberUpdateResponse>> Session::MemberUpdate(uint64_t id,
+                                                                     std::string peer_url) {
+  etcdserverpb::MemberUpdateRequest request;
+  request.set_id(id);
+  request.add_peerurls(std::move(peer_url));
+  return Call<etcdserverpb::MemberUpdateResponse>("/etcdserverpb.Cluster/MemberUpdate",
+                                                  std::move(request));
+}
+
+Co<Answer<etcdserverpb::MemberPromoteResponse>> Session::MemberPromote(uint64_t id) {
+  etcdserverpb::MemberPromoteRequest request;
+  request.set_id(id);
+  return Call<etcdserverpb::MemberPromoteResponse>("/etcdserverpb.Cluster/MemberPromote",
+                                                   std::move(request));
+}
+
 // ---- Maintenance. ----
 
 Co<Answer<etcdserverpb::StatusResponse>> Session::Status() {
@@ -298,6 +347,10 @@ Co<Answer<etcdserverpb::HashKVResponse>> Session::HashKv(int64_t revision) {
   etcdserverpb::HashKVRequest request;
   request.set_revision(revision);
   return Call<etcdserverpb::HashKVResponse>("/etcdserverpb.Maintenance/HashKV", std::move(request));
+}
+
+Co<Answer<etcdserverpb::AlarmResponse>> Session::Alarm(etcdserverpb::AlarmRequest request) {
+  return Call<etcdserverpb::AlarmResponse>("/etcdserverpb.Maintenance/Alarm", std::move(request));
 }
 
 Co<Answer<etcdserverpb::MoveLeaderResponse>> Session::MoveLeader(uint64_t target) {

@@ -30,7 +30,7 @@ struct Answer {
   bool ok() const { return outcome == checker::Outcome::kOk; }
 };
 
-// Which member the next call goes to; positions of the world's voters.
+// Which member the next call goes to: one of those that serve (World::Serving).
 enum class MemberChoice {
   kSticky,           // one and the same, unless it fails many times on end
   kRotateOnFailure,  // the next one after each failure
@@ -45,7 +45,7 @@ struct SessionOptions {
 };
 
 // Impatient clients are as likely as patient ones.
-SessionOptions DrawSessionOptions(const World& world, Random& random);
+SessionOptions DrawSessionOptions(World& world, Random& random);
 // For what is to succeed in a healthy cluster.
 SessionOptions PatientSession();
 
@@ -63,6 +63,7 @@ class Session {
   // Where the next call goes, if the choice is not random.
   size_t member() const { return member_; }
   void GoTo(size_t member) { member_ = member; }
+  void GoToAny();
 
   // How many calls have gone wrong since one was answered properly.
   uint64_t failures_on_end() const { return failures_on_end_; }
@@ -96,11 +97,20 @@ class Session {
   Co<Answer<etcdserverpb::LeaseKeepAliveResponse>> LeaseKeepAlive(int64_t id);
   Co<Answer<etcdserverpb::LeaseTimeToLiveResponse>> LeaseTimeToLive(int64_t id, bool keys);
 
+  // ---- Membership. ----
+
+  Co<Answer<etcdserverpb::MemberListResponse>> MemberList();  // linearizable
+  Co<Answer<etcdserverpb::MemberAddResponse>> MemberAdd(std::string peer_url, bool learner);
+  Co<Answer<etcdserverpb::MemberRemoveResponse>> MemberRemove(uint64_t id);
+  Co<Answer<etcdserverpb::MemberUpdateResponse>> MemberUpdate(uint64_t id, std::string peer_url);
+  Co<Answer<etcdserverpb::MemberPromoteResponse>> MemberPromote(uint64_t id);
+
   // ---- Maintenance. ----
 
   Co<Answer<etcdserverpb::StatusResponse>> Status();
   Co<Answer<etcdserverpb::HashKVResponse>> HashKv(int64_t revision);
   Co<Answer<etcdserverpb::MoveLeaderResponse>> MoveLeader(uint64_t target);
+  Co<Answer<etcdserverpb::AlarmResponse>> Alarm(etcdserverpb::AlarmRequest request);
 
  private:
   // A request and what came back for it.

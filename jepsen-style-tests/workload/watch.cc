@@ -221,7 +221,7 @@ void Watch::CancelOne(WatchClient& client) {
 
 void Watch::Reopen(WatchClient& client) {
   Session& session = *client.session;
-  session.GoTo(session.random().Below(world().voters()));
+  session.GoToAny();
   client.stream = std::make_unique<WatchStream>(&world(), session.client(), session.member(),
                                                 session.random().OneIn(4));
   for (Watcher& watcher : client.watchers) Resume(client, watcher);

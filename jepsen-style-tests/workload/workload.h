@@ -48,6 +48,8 @@ class Workload {
   // It keeps others from getting anywhere (no lease runs out while leadership moves all the time):
   // to be stopped first, once the cluster is whole.
   virtual bool disturbs() const { return false; }
+  // It changes who is in the cluster: to be stopped before that must be known.
+  virtual bool changes_members() const { return false; }
   // Asks the clients to finish.
   void StopLoad() { loading_ = false; }
   // Whether all clients have finished.

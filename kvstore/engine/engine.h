@@ -1,7 +1,7 @@
 // Ordered bytes to bytes, on which the whole state machine stands. Two implementations: LevelDB
 // (leveldb_engine.h) and memory (memory_engine.h); the same tests run on both. Writes come from the
 // apply lane only. A failed write or read means the machine betrayed us: the engine ends the
-// process (Fatal) instead of returning an error.
+// process (Fatal) instead of returning an error. Only a full disk is waited for.
 #pragma once
 
 #include <cstddef>
@@ -107,6 +107,11 @@ class Engine {
   // Makes everything written so far durable. Blocks; may be called from a background thread while
   // the apply lane writes.
   virtual void Flush() = 0;
+
+  // A full disk is waited for, in flushes and in the background; reads go on meanwhile. From this
+  // call on it is not: a flush that finds no space gives up, and nothing may be written any more.
+  // For the end of the process. Any thread.
+  virtual void StopWaitingForSpace() {}
 
   // Gives back the space of keys in [begin, end) that were deleted or replaced. Blocks, for long if
   // there is much; for a background thread, after something big was deleted. Space comes back by

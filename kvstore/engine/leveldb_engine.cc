@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <utility>
 
 #include "kvstore/engine/leveldb_env.h"
@@ -121,6 +122,8 @@ class LevelDbEngine : public Engine {
         cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
         filter_(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
 
+  ~LevelDbEngine() override { env_.SetWaitsForSpace(false); }
+
   absl::Status Open(const std::string& directory, const LevelDbOptions& options);
 
   void Write(const WriteBatch& batch) override;
@@ -134,6 +137,10 @@ class LevelDbEngine : public Engine {
     return std::make_unique<LevelDbView>(database());
   }
   void Flush() override;
+  void StopWaitingForSpace() override {
+    space_given_up_ = true;
+    env_.SetWaitsForSpace(false);
+  }
   void Reclaim(std::string_view begin, std::string_view end) override;
   uint64_t SizeBytes() const override { return env_.SizeBytes(); }
 
@@ -142,6 +149,7 @@ class LevelDbEngine : public Engine {
 
   mutable LevelDbEnv env_;
   const bool drained_;
+  std::atomic<bool> space_given_up_ = false;
   LevelDbLogger logger_;
   const std::unique_ptr<leveldb::Cache> cache_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
@@ -171,6 +179,8 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   if (!status.ok()) return absl::FailedPreconditionError(text);
   db_.reset(db);
   env_.Drain();
+  // Not while drained: the caller would wait with it.
+  env_.SetWaitsForSpace(!drained_);
 
   // Tables that nobody has opened yet count too.
   std::vector<std::string> names;
@@ -204,7 +214,9 @@ void LevelDbEngine::Flush() {
   db_->CompactRange(&nothing, &nothing);
   env_.Drain();
   leveldb::WriteBatch empty;
-  OrDie(db_->Write(leveldb::WriteOptions(), &empty), "flush");
+  const leveldb::Status status = db_->Write(leveldb::WriteOptions(), &empty);
+  if (!status.ok() && space_given_up_) return;
+  OrDie(status, "flush");
 }
 
 void LevelDbEngine::Reclaim(std::string_view begin, std::string_view end) {

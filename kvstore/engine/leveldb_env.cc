@@ -1,6 +1,7 @@
 #include "kvstore/engine/leveldb_env.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -17,6 +18,7 @@
 namespace conclave::kv {
 
 constexpr size_t kWriteBufferBytes = 64 << 10;
+constexpr auto kSpacePause = std::chrono::milliseconds(100);  // before a full disk is tried again
 
 namespace {
 
@@ -124,16 +126,12 @@ class DiskFile : public leveldb::WritableFile {
 
   leveldb::Status Append(const leveldb::Slice& bytes) override {
     buffer_.append(bytes.data(), bytes.size());
-    if (buffer_.size() >= kWriteBufferBytes) WriteBuffer();
-    return leveldb::Status::OK();
+    return buffer_.size() < kWriteBufferBytes ? leveldb::Status::OK() : WriteBuffer();
   }
-  leveldb::Status Flush() override {
-    WriteBuffer();
-    return leveldb::Status::OK();
-  }
-  leveldb::Status Close() override { return Flush(); }
+  leveldb::Status Flush() override { return WriteBuffer(); }
+  leveldb::Status Close() override { return WriteBuffer(); }
   leveldb::Status Sync() override {
-    WriteBuffer();
+    if (leveldb::Status status = WriteBuffer(); !status.ok()) return status;
     OrDie(file_->Sync());
     // The name of a new file as well: once LevelDB has synced a table it writes the manifest that
     // counts on it.
@@ -144,12 +142,14 @@ class DiskFile : public leveldb::WritableFile {
   }
 
  private:
-  void WriteBuffer() {
-    if (buffer_.empty()) return;
-    OrDie(file_->WriteAt(written_, buffer_));
+  leveldb::Status WriteBuffer() {
+    if (buffer_.empty()) return leveldb::Status::OK();
+    leveldb::Status status = env_->WithSpace([this] { return file_->WriteAt(written_, buffer_); });
+    if (!status.ok()) return status;
     written_ += buffer_.size();
     buffer_.clear();
     env_->Resize(path_, written_);
+    return status;
   }
 
   LevelDbEnv* const env_;
@@ -182,6 +182,30 @@ class LogFile : public leveldb::WritableFile {
   const std::string path_;
   uint64_t size_ = 0;
 };
+
+void LevelDbEnv::SetWaitsForSpace(bool waits) {
+  std::lock_guard lock(mutex_);
+  waits_for_space_ = waits;
+  waits_changed_.notify_all();
+}
+
+bool LevelDbEnv::waits_for_space() const {
+  std::lock_guard lock(mutex_);
+  return waits_for_space_;
+}
+
+leveldb::Status LevelDbEnv::WithSpace(const std::function<absl::Status()>& operation) {
+  for (;;) {
+    absl::Status status = operation();
+    if (!absl::IsResourceExhausted(status)) {
+      OrDie(status);
+      return leveldb::Status::OK();
+    }
+    std::unique_lock lock(mutex_);
+    waits_changed_.wait_for(lock, kSpacePause, [this] { return !waits_for_space_; });
+    if (!waits_for_space_) return ToLevelDb(status);
+  }
+}
 
 uint64_t LevelDbEnv::SizeBytes() const {
   std::lock_guard lock(mutex_);
@@ -233,11 +257,16 @@ leveldb::Status LevelDbEnv::NewWritableFile(const std::string& path, leveldb::Wr
     *file = new LogFile(this, path);
     return leveldb::Status::OK();
   }
-  absl::StatusOr<std::unique_ptr<File>> opened = fs_->Open(path, OpenMode::kCreateOrKeep);
-  OrDie(opened.status());
-  OrDie((*opened)->Truncate(0));
-  *file = new DiskFile(this, path, *std::move(opened));
-  return leveldb::Status::OK();
+  *file = nullptr;
+  std::unique_ptr<File> made;
+  leveldb::Status status = WithSpace([&] {
+    absl::StatusOr<std::unique_ptr<File>> opened = fs_->Open(path, OpenMode::kCreateOrKeep);
+    if (!opened.ok()) return opened.status();
+    made = *std::move(opened);
+    return made->Truncate(0);
+  });
+  if (status.ok()) *file = new DiskFile(this, path, std::move(made));
+  return status;
 }
 
 bool LevelDbEnv::FileExists(const std::string& path) { return fs_->Exists(path); }
@@ -281,7 +310,8 @@ leveldb::Status LevelDbEnv::GetFileSize(const std::string& path, uint64_t* size)
 }
 
 leveldb::Status LevelDbEnv::RenameFile(const std::string& from, const std::string& to) {
-  OrDie(fs_->Rename(from, to));
+  leveldb::Status status = WithSpace([&] { return fs_->Rename(from, to); });
+  if (!status.ok()) return status;
   if (!SEEDED_BUG(kEngineNamesNotSynced)) OrDie(fs_->SyncDirectory(DirectoryOf(to)));
   std::lock_guard lock(mutex_);
   auto moved = sizes_.extract(from);

@@ -1,11 +1,12 @@
 // The world as LevelDB sees it: its files on our FileSystem seam, its background work on a lane of
-// its own. Differs from LevelDB's own environment in four ways:
+// its own. Differs from LevelDB's own environment in these ways:
 //  - Logs (`.log`) have a name and a size but no content and never reach the disk: whoever owns the
 //  engine has a log.
 //  - Creations and renames are made durable with their directory before anything can depend on
 //  them.
 //  - A failed write or sync ends the process at once: nothing may be built on a file in an unknown
-//  state.
+//  state. Only a full disk is waited for: the write failed before any sync did, and what it has of
+//  the file is written again.
 //  - A manifest is read without a last record that a crash has torn (leveldb_manifest.h).
 // One environment per open database, which must be gone before it. Any thread.
 #pragma once
@@ -20,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "leveldb/env.h"
 #include "raft/base/file_system.h"
 #include "raft/base/posix_executor.h"
@@ -35,6 +37,11 @@ class LevelDbEnv : public leveldb::Env {
   // it is done, and holds back what comes later. No-ops in an environment that is not drained.
   void RunBackground();
   void Drain();
+
+  // While on, what finds the disk full tries again until there is space; else it fails, and LevelDB
+  // with it. Off at first, so that opening fails at once.
+  void SetWaitsForSpace(bool waits);
+  bool waits_for_space() const;
 
   // Of all files this environment has seen, logs included: a log is as long as what waits in memory
   // to be flushed.
@@ -77,6 +84,8 @@ class LevelDbEnv : public leveldb::Env {
 
   void Resize(const std::string& path, uint64_t size);
   void Forget(const std::string& path);
+  // Carries out what may find the disk full. Any error but that ends the process.
+  leveldb::Status WithSpace(const std::function<absl::Status()>& operation);
   void Start(Work work);  // with mutex_ held
   void RunHeld();         // likewise
 
@@ -84,6 +93,8 @@ class LevelDbEnv : public leveldb::Env {
   const bool drained_;
   mutable std::mutex mutex_;
   bool running_background_ = false;  // guarded by mutex_, like all below
+  bool waits_for_space_ = false;
+  std::condition_variable waits_changed_;
   std::vector<Work> held_;
   size_t started_ = 0;  // works that have not ended
   std::condition_variable idle_;

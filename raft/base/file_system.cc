@@ -19,7 +19,7 @@ absl::Status ReplaceFile(FileSystem& fs, const std::string& path, std::string_vi
 }
 
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path) {
-  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kMustExist);
+  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kReadOnly);
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();

@@ -44,6 +44,7 @@ class File {
 // What Open does about a file that is there, or is not.
 enum class OpenMode {
   kMustExist,     // NotFound if absent
+  kReadOnly,      // likewise, and only to be read
   kMustNotExist,  // AlreadyExists if present
   kCreateOrKeep,  // opens, creating an empty one if absent
 };
@@ -56,7 +57,7 @@ class DirectoryLock {
 
 // Paths are plain strings with '/'; relative ones start at the process's working directory. All
 // calls but RunInBackground block. Errors carry the path and the system's own words; NotFound and
-// AlreadyExists mean what they say.
+// AlreadyExists mean what they say, and ResourceExhausted that the disk is full.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -75,6 +76,8 @@ class FileSystem {
   // Removes a directory and all that is in it; OK if it is absent.
   virtual absl::Status RemoveTree(const std::string& directory) = 0;
   virtual bool Exists(const std::string& path) = 0;
+  // What this process may still write to the disk of the directory, as far as the system can tell.
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) = 0;
   // FailedPrecondition if another process (or another holder in this one) has it.
   virtual absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) = 0;
 

@@ -50,7 +50,9 @@ TYPED_TEST(FileSystemTest, ModesOfOpen) {
   auto& fs = this->fs_;
   const std::string path = this->Path("file");
   EXPECT_TRUE(absl::IsNotFound(fs.Open(path, OpenMode::kMustExist).status()));
+  EXPECT_TRUE(absl::IsNotFound(fs.Open(path, OpenMode::kReadOnly).status()));
   EXPECT_TRUE(fs.Open(path, OpenMode::kMustNotExist).ok());
+  EXPECT_EQ(*(*fs.Open(path, OpenMode::kReadOnly))->Size(), 0u);
   EXPECT_TRUE(absl::IsAlreadyExists(fs.Open(path, OpenMode::kMustNotExist).status()));
   EXPECT_TRUE(fs.Open(path, OpenMode::kMustExist).ok());
   EXPECT_TRUE(fs.Open(path, OpenMode::kCreateOrKeep).ok());
@@ -73,6 +75,11 @@ TYPED_TEST(FileSystemTest, BytesStandWhereTheyWereWritten) {
   ASSERT_TRUE(file->Sync().ok());
   EXPECT_EQ(*file->ReadAt(0, 100), std::string("ab\0d\0\0", 6));
   EXPECT_EQ(*ReadFile(this->fs_, this->Path("file")), std::string("ab\0d\0\0", 6));
+}
+
+TYPED_TEST(FileSystemTest, FreeBytesAreOfTheDiskOfADirectory) {
+  EXPECT_GT(*this->fs_.FreeBytes(this->root_), 0u);
+  EXPECT_TRUE(absl::IsNotFound(this->fs_.FreeBytes(this->Path("absent")).status()));
 }
 
 thread_local bool on_lane = false;  // set by a task of the lane, so on its thread alone

@@ -46,6 +46,9 @@ class LockedFileSystem : public FileSystem {
   bool Exists(const std::string& path) override {
     return Locked([&] { return inner_->Exists(path); });
   }
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override {
+    return Locked([&] { return inner_->FreeBytes(directory); });
+  }
   absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) override {
     return Locked([&] { return inner_->Lock(directory); });
   }

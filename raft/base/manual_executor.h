@@ -53,6 +53,9 @@ class ManualExecutor : public Executor, public Clock {
     now_ = end;
   }
 
+  // Time passes and nothing runs, as when the process is suspended: what was due comes late.
+  void Suspend(Duration duration) { now_ += duration; }
+
  private:
   Instant now_{Seconds(1)};
   int64_t wall_base_ms_ = 1'700'000'000'000;

@@ -37,7 +37,8 @@ class MemoryFile : public File {
   }
 
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
-    const bool grows = offset + bytes.size() > content_->bytes().size();
+    const uint64_t size = content_->bytes().size();
+    const uint64_t grows = std::max(offset + bytes.size(), size) - size;
     const Access access{Operation::kWrite, path_, offset, bytes, {}, grows};
     if (absl::Status status = Begin(access); !status.ok()) return status;
     content_->Write(++fs_->writes_, offset, bytes);
@@ -74,8 +75,7 @@ class MemoryFile : public File {
   }
 
   absl::Status Truncate(uint64_t size) override {
-    const bool grows = size > content_->bytes().size();
-    const Access access{Operation::kTruncate, path_, size, {}, {}, grows};
+    const Access access{Operation::kTruncate, path_, size};
     if (absl::Status status = Begin(access); !status.ok()) return status;
     content_->Truncate(++fs_->writes_, size);
     fs_->After(access);
@@ -139,7 +139,8 @@ absl::StatusOr<std::unique_ptr<File>> MemoryFileSystem::Open(const std::string& 
     return absl::AlreadyExistsError(path + ": exists");
   }
   if (it == names_.end()) {
-    if (mode == OpenMode::kMustExist || !directories_.contains(DirectoryOf(path))) {
+    const bool may_create = mode == OpenMode::kMustNotExist || mode == OpenMode::kCreateOrKeep;
+    if (!may_create || !directories_.contains(DirectoryOf(path))) {
       return absl::NotFoundError(path + ": no such file or directory");
     }
     const Access access{Operation::kCreate, path};
@@ -227,6 +228,13 @@ absl::Status MemoryFileSystem::RemoveTree(const std::string& directory) {
 
 bool MemoryFileSystem::Exists(const std::string& path) {
   return names_.contains(path) || directories_.contains(path);
+}
+
+absl::StatusOr<uint64_t> MemoryFileSystem::FreeBytes(const std::string& directory) {
+  if (!directories_.contains(directory)) {
+    return absl::NotFoundError(directory + ": no such directory");
+  }
+  return free_bytes_;
 }
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> MemoryFileSystem::Lock(

@@ -55,10 +55,13 @@ class MemoryFileSystem : public FileSystem {
   absl::Status Remove(const std::string& path) override;
   absl::Status RemoveTree(const std::string& directory) override;  // durable at once
   bool Exists(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) override;
   void RunInBackground(Work work, Executor* lane, File::SyncDone done) override;
 
   void SetFault(Fault fault) { fault_ = std::move(fault); }
+  // What FreeBytes says; no call heeds it.
+  void SetFreeBytes(uint64_t bytes) { free_bytes_ = bytes; }
 
   // While held, WriteAndSync and RunInBackground wait for their Release, one call each, oldest
   // first.
@@ -103,7 +106,7 @@ class MemoryFileSystem : public FileSystem {
     uint64_t offset = 0;          // of a write; of a truncation, the size it leaves
     std::string_view bytes = {};  // of a write
     std::string_view to = {};     // of a rename
-    bool grows = false;           // of a write or a truncation: beyond the present end of the file
+    uint64_t grows = 0;           // of a write: bytes beyond the present end of the file
   };
   // Asked before each; what it returns, unless OK, is the operation's result and nothing is done.
   virtual absl::Status Before(const Access& access);
@@ -143,6 +146,7 @@ class MemoryFileSystem : public FileSystem {
   std::map<std::string, std::vector<Change>> changes_;  // by directory, since its last sync
   std::set<std::string> locks_;
   Fault fault_;
+  uint64_t free_bytes_ = uint64_t{1} << 40;
   bool hold_syncs_ = false;
   bool hold_background_ = false;
   std::deque<Held> held_syncs_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,8 +32,6 @@ absl::Status ErrnoStatus(int error, std::string_view call, const std::string& pa
       return absl::PermissionDeniedError(text);
     case ENOSPC:
     case EDQUOT:
-    case EMFILE:
-    case ENFILE:
       return absl::ResourceExhaustedError(text);
     default:
       return absl::InternalError(text);
@@ -168,8 +167,9 @@ Executor& PosixFileSystem::sync_lane() {
 
 absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path,
                                                             OpenMode mode) {
-  int flags = O_RDWR | O_CLOEXEC;
-  if (mode != OpenMode::kMustExist) flags |= O_CREAT;
+  int flags = O_CLOEXEC | (mode == OpenMode::kReadOnly ? O_RDONLY : O_RDWR);
+  const bool may_create = mode == OpenMode::kMustNotExist || mode == OpenMode::kCreateOrKeep;
+  if (may_create) flags |= O_CREAT;
   if (mode == OpenMode::kMustNotExist) flags |= O_EXCL;
   const int fd = Uninterrupted([&] { return ::open(path.c_str(), flags, 0600); });
   if (fd < 0) return ErrnoStatus(errno, "open", path);
@@ -227,6 +227,12 @@ absl::Status PosixFileSystem::RemoveTree(const std::string& directory) {
 }
 
 bool PosixFileSystem::Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& directory) {
+  struct statvfs disk;
+  if (::statvfs(directory.c_str(), &disk) != 0) return ErrnoStatus(errno, "statvfs", directory);
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> PosixFileSystem::Lock(const std::string& directory) {
   const std::string path = directory + "/LOCK";

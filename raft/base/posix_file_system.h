@@ -35,6 +35,7 @@ class PosixFileSystem : public FileSystem {
   absl::Status Remove(const std::string& path) override;
   absl::Status RemoveTree(const std::string& directory) override;
   bool Exists(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) override;
   void RunInBackground(Work work, Executor* lane, File::SyncDone done) override;
 

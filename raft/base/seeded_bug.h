@@ -87,6 +87,29 @@
   BUG(kHardStateBeforeDamage, 64)     \
   BUG(kLossNotKept, 65)               \
   BUG(kDamagedRecordsSkipped, 66)     \
+  /* Snapshots in the store. */       \
+  BUG(kConfigurationNotKept, 67)      \
+  BUG(kAdoptSkipsEvents, 68)          \
+  BUG(kAdoptKeepsLeases, 69)          \
+  BUG(kSnapshotSwapUnsynced, 70)      \
+  BUG(kRemovedIdForgotten, 71)        \
+  BUG(kSnapshotResumeSkipsRow, 72)    \
+  /* The membership service. */       \
+  BUG(kMemberChangeJudgedEarly, 73)   \
+  BUG(kMemberChangeAskedAgain, 74)    \
+  BUG(kUnstartedVoterCounted, 75)     \
+  BUG(kWipedMemberRejoins, 76)        \
+  /* Snapshots between members. */    \
+  BUG(kSnapshotPositionLate, 77)      \
+  BUG(kSnapshotNotFlushed, 78)        \
+  BUG(kSkippedProposalRetried, 79)    \
+  BUG(kInstallNotMarked, 80)          \
+  BUG(kSnapshotLogNotHeld, 81)        \
+  /* Disk trouble. */                 \
+  BUG(kHungDiskEndured, 83)           \
+  BUG(kFullDiskUntold, 84)            \
+  BUG(kPutWithoutSpace, 85)           \
+  BUG(kDeleteNeedsSpace, 86)          \
   /* Membership, snapshots, loss. */  \
   BUG(kSecondChangeEarly, 87)         \
   BUG(kChangeBeforeOwnTermCommit, 88) \
@@ -95,19 +118,8 @@
   BUG(kMatchingLogDropped, 91)        \
   BUG(kLostEntriesForgotten, 92)      \
   BUG(kDiskStallIgnored, 93)          \
-  /* Snapshots in the store. */       \
-  BUG(kConfigurationNotKept, 67)      \
-  BUG(kAdoptSkipsEvents, 68)          \
-  BUG(kAdoptKeepsLeases, 69)          \
-  BUG(kSnapshotSwapUnsynced, 70)      \
-  BUG(kRemovedIdForgotten, 71)        \
-  BUG(kSnapshotResumeSkipsRow, 72)    \
-  /* Snapshots between members. */    \
-  BUG(kSnapshotPositionLate, 77)      \
-  BUG(kSnapshotNotFlushed, 78)        \
-  BUG(kSkippedProposalRetried, 79)    \
-  BUG(kInstallNotMarked, 80)          \
-  BUG(kSnapshotLogNotHeld, 81)
+  /* Machines. */                     \
+  BUG(kWipedMemberVotes, 94)
 
 namespace conclave {
 

@@ -43,6 +43,8 @@ Candidate& BecomeCandidate(CoreState& state, Candidate candidate) {
 }
 
 void CountVote(CoreState& state, NodeId voter, bool granted) {
+  CHECK(state.candidate() != nullptr);
+  CHECK(voter == state.config.id || state.configuration().IsVoter(voter));
   Candidate& candidate = *state.candidate();
   candidate.votes.emplace(voter, granted);
   const VoteResult result = TallyVotes(state.configuration(), [&](NodeId node) {
@@ -70,6 +72,7 @@ bool CanLead(const CoreState& state) {
 }
 
 void StartPreVote(CoreState& state) {
+  CHECK(state.leader() == nullptr);
   if (state.candidate() != nullptr) SIM_REACHED("raft.election.tried_again");
   const Candidate& candidate =
       BecomeCandidate(state, {.pre_vote = true, .transfer = false, .own_vote = {}, .votes = {}});
@@ -78,6 +81,7 @@ void StartPreVote(CoreState& state) {
 }
 
 void StartElection(CoreState& state, bool transfer) {
+  CHECK(state.leader() == nullptr);
   ++state.term;
   state.vote = state.config.id;
   state.hard_state_dirty = true;
@@ -88,6 +92,7 @@ void StartElection(CoreState& state, bool transfer) {
 }
 
 void OnVoteResponse(CoreState& state, NodeId from, Term term, const VoteResponse& response) {
+  CHECK(from != state.config.id);
   const Candidate* candidate = state.candidate();
   if (candidate == nullptr || candidate->pre_vote != response.pre_vote) {
     SIM_REACHED("raft.election.late_answer");
@@ -100,6 +105,7 @@ void OnVoteResponse(CoreState& state, NodeId from, Term term, const VoteResponse
 }
 
 void CountOwnVote(CoreState& state, WriteId write) {
+  CHECK(write <= state.last_write);
   const Candidate* candidate = state.candidate();
   if (candidate == nullptr || candidate->pre_vote || write < candidate->own_vote) return;
   CHECK(state.vote == state.config.id);

@@ -20,8 +20,12 @@ bool OnlyLeadersSend(const Message& message) {
          std::holds_alternative<Heartbeat>(message.body);
 }
 
-// By the definition alone, without the code that is being checked: more than half of the voters,
-// and while the configuration is joint, of the outgoing ones as well.
+std::string_view CommandOf(const Entry& entry) {
+  return entry.kind == EntryKind::kCommand ? entry.payload.view() : std::string_view();
+}
+
+}  // namespace
+
 bool IsQuorum(const Configuration& configuration, absl::FunctionRef<bool(NodeId)> agrees) {
   const auto more_than_half = [&](const std::vector<NodeId>& voters) {
     const auto count = std::count_if(voters.begin(), voters.end(), agrees);
@@ -30,12 +34,6 @@ bool IsQuorum(const Configuration& configuration, absl::FunctionRef<bool(NodeId)
   return more_than_half(configuration.voters) &&
          (!configuration.joint() || more_than_half(configuration.outgoing));
 }
-
-std::string_view CommandOf(const Entry& entry) {
-  return entry.kind == EntryKind::kCommand ? entry.payload.view() : std::string_view();
-}
-
-}  // namespace
 
 void ClusterChecker::OnWritten(NodeId member, const Disk& log, const std::vector<Entry>& entries) {
   if (entries.empty()) return;

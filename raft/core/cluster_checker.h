@@ -18,6 +18,10 @@
 
 namespace conclave::raft {
 
+// By the definition alone, without the code that is being checked: more than half of the voters,
+// and while the configuration is joint, of the outgoing ones as well.
+bool IsQuorum(const Configuration& configuration, absl::FunctionRef<bool(NodeId)> agrees);
+
 class ClusterChecker {
  public:
   // What is stable of a member's log; null if nothing is known of it.

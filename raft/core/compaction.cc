@@ -19,6 +19,7 @@ void OnCompacted(CoreState& state, LogIndex index) {
   CHECK(to <= state.durable && to <= state.commit);
   state.log.CompactTo(to);
   state.configurations.CompactTo(to);
+  CHECK(state.log.start() == to);
   state.compacted = LogStart{to, *state.log.TermAt(to), state.configurations.At(to)};
 }
 

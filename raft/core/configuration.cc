@@ -31,6 +31,7 @@ bool IsWellFormed(const Configuration& configuration) {
 }
 
 void PutNodes(std::string& out, const std::vector<NodeId>& nodes) {
+  CHECK(nodes.size() <= UINT32_MAX);
   PutFixed32(out, static_cast<uint32_t>(nodes.size()));
   for (NodeId node : nodes) PutFixed64(out, node.value());
 }
@@ -56,6 +57,7 @@ std::vector<NodeId> Configuration::Members() const {
   members.insert(members.end(), learners.begin(), learners.end());
   std::sort(members.begin(), members.end());
   members.erase(std::unique(members.begin(), members.end()), members.end());
+  CHECK(AscendsWithoutRepeats(members));
   return members;
 }
 

@@ -39,11 +39,13 @@ void Configurations::OnAppend(const Entry& entry) {
 void Configurations::TruncateFrom(LogIndex index) {
   CHECK(index > by_index_.front().first);
   while (by_index_.back().first >= index) by_index_.pop_back();
+  CHECK(!by_index_.empty());
 }
 
 void Configurations::CompactTo(LogIndex index) {
   CHECK(index >= by_index_.front().first);
   while (by_index_.size() > 1 && by_index_[1].first <= index) by_index_.erase(by_index_.begin());
+  CHECK(by_index_.front().first <= index);
 }
 
 }  // namespace conclave::raft

@@ -90,6 +90,7 @@ LogIndex MayApply(const CoreState& state) {
 std::vector<Entry> TakeApply(CoreState& state) {
   const LogIndex from = state.handed_to_apply.Next();
   std::vector<Entry> entries = state.log.Slice(from, MayApply(state), state.config.apply_bytes_max);
+  CHECK(entries.empty() || entries.front().index == from);
   if (!entries.empty()) state.handed_to_apply = entries.back().index;
   if (state.handed_to_apply < MayApply(state)) SIM_REACHED("raft.apply.handed_in_pieces");
   CHECK(state.handed_to_apply <= state.commit);
@@ -117,6 +118,7 @@ Instant TakeDeadline(CoreState& state) {
 
 bool IsOnlyVoter(const CoreState& state) {
   const Configuration& configuration = state.configuration();
+  CHECK(!configuration.voters.empty());
   return configuration.voters == std::vector{state.config.id} && !configuration.joint();
 }
 
@@ -177,6 +179,7 @@ Output Core::TakeOutput() {
   output.fetch_snapshot = std::exchange(state.snapshot_wanted, std::nullopt);
   output.install_snapshot = std::exchange(state.install_snapshot, std::nullopt);
   output.apply = TakeApply(state);
+  CHECK(!state.installing.has_value() || output.apply.empty());
   output.reads_ready = std::exchange(state.reads_ready, {});
   output.reads_failed = std::exchange(state.reads_failed, {});
   output.proposals_failed = std::exchange(state.proposals_failed, {});
@@ -188,6 +191,7 @@ Output Core::TakeOutput() {
 
 CoreStatus Core::Status() const {
   const CoreState& state = *state_;
+  CHECK(state.applied <= state.commit);
   CoreStatus status{.id = state.config.id,
                     .role = state.Name(),
                     .term = state.term,

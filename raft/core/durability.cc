@@ -14,6 +14,7 @@ void AppendEntry(CoreState& state, Entry entry) {
   CHECK(state.unwritten <= entry.index);
   state.configurations.OnAppend(entry);
   state.log.Append(std::move(entry));
+  CHECK(state.unwritten <= state.log.last_index());
 }
 
 void TruncateLog(CoreState& state, LogIndex index) {
@@ -23,6 +24,7 @@ void TruncateLog(CoreState& state, LogIndex index) {
   }
   if (index <= state.durable) SIM_REACHED("raft.durable.truncated");
   state.log.TruncateFrom(index);
+  CHECK(state.log.last_index() == index.Prev());
   state.configurations.TruncateFrom(index);
   state.unwritten = std::min(state.unwritten, index);
   if (SEEDED_BUG(kDurableKeptOnTruncation)) return;
@@ -49,6 +51,7 @@ std::optional<AppendTask> TakeAppendTask(CoreState& state) {
   task.reset = std::exchange(state.log_reset, std::nullopt);
   task.complete = std::exchange(state.log_completed, false);
   task.entries = state.log.Slice(state.unwritten, last);
+  CHECK(task.entries.empty() || task.entries.back().index == last);
   task.must_sync = to_write;
   task.after_durable.swap(state.after_durable);
   CHECK(state.writes.empty() || state.writes.back().write < task.write);
@@ -62,6 +65,7 @@ std::optional<AppendTask> TakeAppendTask(CoreState& state) {
 bool DiskStalls(const CoreState& state) { return state.now >= StallDeadline(state); }
 
 Instant StallDeadline(const CoreState& state) {
+  CHECK(state.disk_moved <= state.now);
   if (state.writes.empty() || SEEDED_BUG(kDiskStallIgnored)) return kNever;
   return state.disk_moved + state.config.election_timeout;
 }

@@ -28,6 +28,7 @@ void BecomeFollower(CoreState& state, Term term, NodeId leader) {
                         .connection_lost = false,
                         .round_echoed = 0,
                         .reads = {}};
+  CHECK(state.term == term && state.LeaderId() == leader);
   ResetElectionTimer(state);
 }
 
@@ -35,6 +36,7 @@ void ResetElectionTimer(CoreState& state) {
   const auto timeout = static_cast<uint64_t>(state.config.election_timeout.count());
   CHECK(timeout > 0);
   state.election_at = state.now + Duration(timeout + state.random.Below(timeout));
+  CHECK(state.election_at >= state.now + state.config.election_timeout);
 }
 
 void HearLeader(CoreState& state, NodeId leader) {
@@ -60,6 +62,7 @@ void AdvanceCommit(CoreState& state, LogIndex commit) {
 // Adds what is new, replacing what conflicts. Entries that match already stay, and so does what
 // follows them: a late request must not truncate what a newer one has brought (thesis 3.5).
 void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
+  CHECK(state.follower() != nullptr);
   for (const Entry& entry : entries) {
     if (entry.index <= state.log.start()) {
       SIM_REACHED("raft.follower.entry_before_start");
@@ -84,6 +87,7 @@ void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
 AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
   CHECK(request.prev_index > state.log.start());
   const LogIndex hint = state.log.LastAtMost(request.prev_index, request.prev_term);
+  CHECK(hint <= request.prev_index);
   if (request.prev_index > state.log.last_index()) SIM_REACHED("raft.follower.request_after_gap");
   if (hint.Next() < std::min(request.prev_index, state.log.last_index())) {
     SIM_REACHED("raft.follower.hint_skips_entries");
@@ -123,6 +127,7 @@ bool IsWellFormed(const AppendRequest& request) {
 void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request) {
   if (!IsWellFormed(request)) return;
   HearLeader(state, from);
+  CHECK(state.follower() != nullptr);
   state.everywhere = std::max(state.everywhere, request.everywhere);
   if (state.installing.has_value()) {
     // Nothing can be written yet, so nothing is taken; the leader asks again.
@@ -169,6 +174,7 @@ void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
   state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
   AdvanceCommit(state, std::min(heartbeat.commit, state.log.last_index()));
   Follower& follower = *state.follower();
+  CHECK(follower.leader == from);
   follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);
   state.Send(from, HeartbeatResponse{.round = heartbeat.round});
 }
@@ -176,11 +182,13 @@ void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
 bool HearsLeader(const CoreState& state) {
   if (state.leader() != nullptr) return true;  // check-quorum ends it when that stops being true
   const Follower* follower = state.follower();
+  CHECK(follower == nullptr || follower->heard <= state.now);
   return follower != nullptr && follower->leader != kNoNode && !follower->connection_lost &&
          state.now - follower->heard < state.config.election_timeout;
 }
 
 void OnLeaderUnreachable(CoreState& state, NodeId peer) {
+  CHECK(state.leader() == nullptr);
   Follower* follower = state.follower();
   if (follower == nullptr || follower->leader != peer || peer == kNoNode) return;
   FailReads(state);

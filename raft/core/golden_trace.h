@@ -26,6 +26,7 @@
 //
 //   deliver A->B [K]            the oldest message on the way from A to B arrives, or the K-th
 //   drop A->B [K]               it is lost instead
+//   lose A->B                   everything on this way is lost
 //   repeat A->B [K]             it will arrive twice
 //   delay A->B [K]              it stays on its way until "late"
 //   late A->B                   the oldest that was delayed arrives

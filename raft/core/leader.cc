@@ -38,6 +38,7 @@ void BecomeLeader(CoreState& state) {
   leader.heartbeat_at = state.now + state.config.heartbeat_interval;
   leader.term_start = last.Next();
   AppendAsLeader(state, leader, EntryKind::kNoop, {});
+  CHECK(state.log.TermAt(leader.term_start) == state.term);
   state.role = std::move(leader);
   state.election_at = kNever;
 }
@@ -48,6 +49,7 @@ namespace {
 // It hands over, which needs no disk of its own, and failing that steps down. One that is alone has
 // nobody to leave it to.
 void LeaveForStalledDisk(CoreState& state, Leader& leader) {
+  CHECK(DiskStalls(state));
   if (leader.must_go) return;
   if (leader.transferee == kNoNode) OnTransferRequested(state, kNoNode);
   if (leader.transferee == kNoNode) return;
@@ -71,6 +73,7 @@ void OnLeaderWoke(CoreState& state) {
     if (leader->must_go) return BecomeFollower(state, state.term, kNoNode);
     AbortTransfer(*leader);
   }
+  CHECK(leader->heartbeat_at <= state.now + state.config.heartbeat_interval);
   if (state.now < leader->heartbeat_at) return;
   leader->heartbeat_at = state.now + state.config.heartbeat_interval;
   leader->heartbeat_due = true;

@@ -16,6 +16,7 @@ bool IsIncomplete(const CoreState& state) {
 // committed an entry of its own: then all that was committed before is at or before that one. A
 // leader of the same term proves less, since its words may be older than the acknowledgements.
 void MaybeComplete(CoreState& state) {
+  CHECK(state.lost_in_term <= state.term);
   if (state.lost_through == LogIndex(0)) return;
   const bool filled = state.durable >= state.lost_through;
   const bool overtaken = state.term > state.lost_in_term && state.durable >= state.commit &&

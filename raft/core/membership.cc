@@ -16,7 +16,9 @@ namespace conclave::raft {
 namespace {
 
 void Insert(std::vector<NodeId>& nodes, NodeId node) {
-  nodes.insert(std::lower_bound(nodes.begin(), nodes.end(), node), node);
+  const auto place = std::lower_bound(nodes.begin(), nodes.end(), node);
+  CHECK(place == nodes.end() || *place != node);
+  nodes.insert(place, node);
 }
 
 // False if it was not there.
@@ -24,6 +26,7 @@ bool Erase(std::vector<NodeId>& nodes, NodeId node) { return std::erase(nodes, n
 
 // False if it does not fit.
 bool Change(Configuration& configuration, const MemberChange& change) {
+  CHECK(!configuration.joint());
   if (change.node == kNoNode) return false;
   switch (change.kind) {
     case MemberChangeKind::kAddVoter:
@@ -50,6 +53,7 @@ size_t VotersChanged(const Configuration& from, const Configuration& to) {
 
 // Everybody who is a member now is sent to, and nobody else.
 void FollowConfiguration(CoreState& state, Leader& leader) {
+  CHECK(state.leader() == &leader);
   const Configuration& configuration = state.configuration();
   std::erase_if(leader.peers,
                 [&](const auto& peer) { return !configuration.Contains(peer.first); });
@@ -69,6 +73,7 @@ void Append(CoreState& state, Leader& leader, const Configuration& configuration
   AppendAsLeader(state, leader, EntryKind::kConfiguration,
                  Bytes::Copy(EncodeConfigurationEntry(configuration, context)));
   CHECK(state.configuration() == configuration);
+  CHECK(state.configurations.current_index() == state.log.last_index());
   FollowConfiguration(state, leader);
   // Who is missing may have gone with the old configuration.
   RecountRound(state, leader);
@@ -79,6 +84,7 @@ void Append(CoreState& state, Leader& leader, const Configuration& configuration
 // under way only once it has committed an entry of its own: until then another leader's change may
 // be decided without its knowing (thesis 4.1; the flaw that Ongaro reported in 2015).
 bool ChangeUnderWay(const CoreState& state, const Leader& leader) {
+  CHECK(leader.term_start > LogIndex(0));
   if (state.commit < leader.term_start && !SEEDED_BUG(kChangeBeforeOwnTermCommit)) return true;
   if (state.configuration().joint()) return true;
   return state.configurations.current_index() > state.commit && !SEEDED_BUG(kSecondChangeEarly);
@@ -104,6 +110,7 @@ std::optional<Configuration> ChangedConfiguration(const Configuration& current,
 }
 
 std::optional<RejectReason> TakeChange(CoreState& state, Leader& leader, const Proposal& proposal) {
+  CHECK(!proposal.changes.empty());
   if (ChangeUnderWay(state, leader)) {
     SIM_REACHED("raft.membership.refused_under_way");
     return RejectReason::kChangeUnderWay;
@@ -121,6 +128,7 @@ std::optional<RejectReason> TakeChange(CoreState& state, Leader& leader, const P
 }
 
 void LeaveJoint(CoreState& state, Leader& leader) {
+  CHECK(state.leader() == &leader);
   const bool decided =
       state.configurations.current_index() <= state.commit || SEEDED_BUG(kJointLeftEarly);
   if (!state.configuration().joint() || !decided || state.commit < leader.term_start) return;

@@ -45,6 +45,7 @@ void MemoryLog::CompactTo(LogIndex index) {
   if (!keep_term) start_term_ = *TermAt(index);
   entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(index - start_));
   start_ = index;
+  CHECK(last_index() >= start_);
 }
 
 LogIndex MemoryLog::StartOfTail(uint64_t entries_max, size_t bytes_max) const {
@@ -54,6 +55,7 @@ LogIndex MemoryLog::StartOfTail(uint64_t entries_max, size_t bytes_max) const {
     bytes += EntryBytes(At(start));
     if (bytes > bytes_max) break;
   }
+  CHECK(start >= start_);
   return start;
 }
 
@@ -83,7 +85,9 @@ LogIndex MemoryLog::LastAtMost(LogIndex index, Term term) const {
   const auto held = static_cast<ptrdiff_t>(std::min(index, last_index()) - start_);
   const auto above = std::partition_point(entries_.begin(), entries_.begin() + held,
                                           [&](const Entry& entry) { return entry.term <= term; });
-  return start_ + static_cast<uint64_t>(above - entries_.begin());
+  const LogIndex found = start_ + static_cast<uint64_t>(above - entries_.begin());
+  CHECK(found <= index);
+  return found;
 }
 
 }  // namespace conclave::raft

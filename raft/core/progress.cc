@@ -29,12 +29,14 @@ void InflightWindow::Clear() {
 }
 
 bool InflightWindow::Full(const WindowLimits& limits) const {
+  CHECK(limits.appends_max > 0);
   return requests_.size() >= limits.appends_max || bytes_ >= limits.bytes_max;
 }
 
 Progress::Progress(LogIndex next) : next_(next) { CHECK(next > LogIndex(0)); }
 
 bool Progress::MaySend(const WindowLimits& limits) const {
+  CHECK(next_ > match_);
   if (state_ == State::kSnapshot) return false;
   return state_ == State::kProbe ? !probe_sent_ : !window_.Full(limits);
 }
@@ -70,6 +72,7 @@ void Progress::HeartbeatSent(LogIndex leader_last) {
 }
 
 void Progress::HeartbeatAnswered() {
+  CHECK(match_at_heartbeat_ <= match_);
   if (state_ == State::kProbe) {
     if (probe_sent_) SIM_REACHED("raft.leader.probe_resent");
     probe_sent_ = false;
@@ -99,17 +102,22 @@ bool Progress::Rejected(LogIndex prev, LogIndex retry_after) {
   if (prev <= match_ || state_ == State::kSnapshot) return false;
   if (state_ == State::kProbe && prev != next_.Prev()) return false;
   Probe(std::max(match_.Next(), std::min(prev, retry_after.Next())));
+  CHECK(next_ <= prev);
   return true;
 }
 
 void Progress::LogStartsAfter(LogIndex start) {
   if (next_ > start || state_ == State::kSnapshot) return;
   Probe(next_);
+  CHECK(window_.appends() == 0);
   state_ = State::kSnapshot;
   offer_due_ = true;
 }
 
-bool Progress::TakeOffer() { return std::exchange(offer_due_, false); }
+bool Progress::TakeOffer() {
+  CHECK(state_ == State::kSnapshot);
+  return std::exchange(offer_due_, false);
+}
 
 void Progress::Forget(LogIndex held) {
   match_ = std::min(match_, held);

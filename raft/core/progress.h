@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "raft/base/check.h"
 #include "raft/base/types.h"
 
 namespace conclave::raft {
@@ -37,9 +38,15 @@ class InflightWindow {
   size_t appends() const { return requests_.size(); }
   size_t bytes() const { return bytes_; }
   // Without the newest request's; only while appends() > 0.
-  size_t bytes_before_last() const { return bytes_ - requests_.back().bytes; }
+  size_t bytes_before_last() const {
+    CHECK(!requests_.empty());
+    return bytes_ - requests_.back().bytes;
+  }
   // The last index sent; only while appends() > 0.
-  LogIndex last() const { return requests_.back().last; }
+  LogIndex last() const {
+    CHECK(!requests_.empty());
+    return requests_.back().last;
+  }
 
  private:
   struct Request {

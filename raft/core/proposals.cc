@@ -38,6 +38,7 @@ void AddRefusal(Refusals& refusals, ProposalId id, RejectReason reason) {
 // Takes the proposals in order. After a command that cannot be taken no other is, so that the
 // commands of one proposer stay in order; a change of membership is refused for itself alone.
 Refusals TakeProposals(CoreState& state, Leader& leader, const std::vector<Proposal>& proposals) {
+  CHECK(state.leader() == &leader);
   Refusals refusals;
   std::optional<RejectReason> closed;
   for (const Proposal& proposal : proposals) {
@@ -78,6 +79,7 @@ void OnProposed(CoreState& state, std::vector<Proposal> proposals) {
 
 void OnProposeRequest(CoreState& state, NodeId from, Term term, const ProposeRequest& request) {
   CHECK(term <= state.term);
+  CHECK(from != state.config.id);
   Leader* leader = state.leader();
   const bool right_term = term == state.term || SEEDED_BUG(kProposalTakenInLaterTerm);
   const bool takes = leader != nullptr && right_term;

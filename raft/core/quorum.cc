@@ -19,6 +19,7 @@ uint64_t MajorityValueOf(const std::vector<NodeId>& voters,
   absl::InlinedVector<uint64_t, 9> values;
   for (NodeId voter : voters) values.push_back(value_of(voter));
   const auto reached = values.begin() + static_cast<std::ptrdiff_t>(Majority(voters)) - 1;
+  CHECK(values.size() >= Majority(voters));
   std::nth_element(values.begin(), reached, values.end(), std::greater<>());
   return *reached;
 }
@@ -33,6 +34,7 @@ VoteResult TallyVotesOf(const std::vector<NodeId>& voters,
     if (!vote.has_value()) ++unanswered;
     if (vote.value_or(false)) ++granted;
   }
+  CHECK(granted + unanswered <= voters.size());
   if (granted >= Majority(voters)) return VoteResult::kWon;
   return granted + unanswered >= Majority(voters) ? VoteResult::kPending : VoteResult::kLost;
 }

@@ -17,6 +17,7 @@ void FailRead(CoreState& state, ReadId read) {
 }
 
 void AnswerRead(CoreState& state, const WaitingRead& read, LogIndex index) {
+  CHECK(read.from != kNoNode);
   CHECK(index <= state.commit);
   if (read.from == state.config.id) {
     state.reads_ready.push_back({read.read, index});
@@ -26,6 +27,7 @@ void AnswerRead(CoreState& state, const WaitingRead& read, LogIndex index) {
 }
 
 void RefuseRead(CoreState& state, const WaitingRead& read) {
+  CHECK(read.from != kNoNode);
   if (read.from == state.config.id) {
     FailRead(state, read.read);
   } else {
@@ -35,6 +37,7 @@ void RefuseRead(CoreState& state, const WaitingRead& read) {
 
 // A round answers only reads that came before it began.
 void AddRead(ReadRounds& rounds, const WaitingRead& read) {
+  CHECK(rounds.under_way || rounds.reads.empty());
   if (rounds.under_way) SIM_REACHED("raft.read.waits_for_next_round");
   const bool joins = SEEDED_BUG(kReadJoinsRoundUnderWay) && rounds.under_way;
   (joins ? rounds.reads : rounds.waiting).push_back(read);
@@ -103,6 +106,7 @@ void StartRound(CoreState& state, Leader& leader) {
   }
   CHECK(rounds.reads.empty());
   ++rounds.round;
+  CHECK(!rounds.under_way);
   rounds.under_way = true;
   rounds.index = state.commit;
   rounds.reads.swap(rounds.waiting);
@@ -118,6 +122,7 @@ void OnRoundEcho(CoreState& state, Leader& leader, Peer& peer, uint64_t round) {
 }
 
 void RecountRound(CoreState& state, Leader& leader) {
+  CHECK(state.leader() == &leader);
   if (leader.rounds.under_way) FinishRound(state, leader);
 }
 
@@ -132,6 +137,7 @@ void FailReads(CoreState& state) {
   for (const WaitingRead& read : std::exchange(leader->rounds.reads, {})) RefuseRead(state, read);
   for (const WaitingRead& read : std::exchange(leader->rounds.waiting, {})) RefuseRead(state, read);
   leader->rounds.under_way = false;
+  CHECK(leader->rounds.reads.empty() && leader->rounds.waiting.empty());
 }
 
 void ExpireReads(CoreState& state) {

@@ -33,6 +33,7 @@ AppendRequest RequestFor(const CoreState& state, const Progress& progress, bool 
   if (!with_entries) return request;
   request.entries = state.log.Slice(progress.next(), state.log.last_index(),
                                     state.config.append_bytes_max, state.config.append_entries_max);
+  CHECK(request.entries.size() <= state.config.append_entries_max);
   if (prev + request.entries.size() < state.log.last_index()) {
     SIM_REACHED("raft.leader.request_full");
   }
@@ -84,6 +85,7 @@ void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
   const LogIndex hint = std::min(response.hint_index, state.log.last_index());
   const LogIndex agree =
       hint >= state.log.start() ? state.log.LastAtMost(hint, response.hint_term) : hint;
+  CHECK(agree <= hint);
   if (response.incomplete) {
     SIM_REACHED("raft.leader.peer_lost_entries");
     peer.lost_entries = true;
@@ -109,6 +111,7 @@ void OnAppendResponse(CoreState& state, NodeId from, const AppendResponse& respo
 }
 
 void OnHeartbeatResponse(CoreState& state, NodeId from, const HeartbeatResponse& response) {
+  CHECK(from != state.config.id);
   Leader* leader = state.leader();
   Peer* peer = leader != nullptr ? leader->Find(from) : nullptr;
   if (peer == nullptr) return;
@@ -132,6 +135,7 @@ void MaybeCommit(CoreState& state) {
     if (self && SEEDED_BUG(kLeaderCountsUnsynced)) return state.log.last_index().value();
     return (self ? state.durable : leader->At(voter).progress.match()).value();
   }));
+  CHECK(held <= state.log.last_index());
   // Only an entry of the leader's own term is committed by counting; it carries those before it
   // (thesis 3.6.2).
   if (held <= state.commit) return;

@@ -12,6 +12,7 @@ namespace {
 
 // The log goes on after `start`. What is being written of the old one counts for nothing any more.
 void StartLogAnew(CoreState& state, const LogStart& start) {
+  CHECK(start.index > state.commit && start.term <= state.term);
   state.log = MemoryLog(start.index, start.term, {});
   state.configurations = Configurations(start.index, start.configuration);
   for (WriteUnderWay& write : state.writes) {
@@ -27,6 +28,7 @@ void StartLogAnew(CoreState& state, const LogStart& start) {
 }  // namespace
 
 void OfferSnapshot(CoreState& state, NodeId id, Peer& peer) {
+  CHECK(state.leader() != nullptr);
   CHECK(peer.progress.state() == Progress::State::kSnapshot);
   if (!peer.progress.TakeOffer()) return;
   SIM_REACHED("raft.snapshot.offered");
@@ -35,6 +37,7 @@ void OfferSnapshot(CoreState& state, NodeId id, Peer& peer) {
 
 void OnSnapshotOffer(CoreState& state, NodeId from, const SnapshotOffer& offer) {
   HearLeader(state, from);
+  CHECK(state.follower() != nullptr);
   if (state.installing.has_value()) return;
   if (offer.index <= state.commit) {
     // What is committed matches, so the leader can go on from there: with the log, or with an offer
@@ -66,11 +69,13 @@ void OnSnapshotFetched(CoreState& state, const LogStart& start) {
   // It may come from a leader of a term that this member has not heard of yet.
   if (start.term > state.term) BecomeFollower(state, start.term, kNoNode);
   StartLogAnew(state, start);
+  CHECK(state.log.last_index() == start.index);
   state.installing = start;
   state.install_snapshot = start;
 }
 
 void OnInstalled(CoreState& state) {
+  CHECK(state.installing.has_value());
   const LogStart start = *std::exchange(state.installing, std::nullopt);
   CHECK(state.log.start() == start.index && state.applied <= start.index);
   state.applied = start.index;

@@ -7,6 +7,7 @@
 namespace conclave::raft {
 
 Peer* Leader::Find(NodeId id) {
+  CHECK(id != kNoNode);
   const auto peer = peers.find(id);
   return peer == peers.end() ? nullptr : &peer->second;
 }

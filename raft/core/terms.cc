@@ -64,6 +64,7 @@ void AnswerEarlierTerm(CoreState& state, const Message& message) {
 }  // namespace
 
 bool AdmitTerm(CoreState& state, const Message& message) {
+  CHECK(message.to == state.config.id);
   if (message.term < state.term) {
     AnswerEarlierTerm(state, message);
     return false;

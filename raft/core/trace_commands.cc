@@ -71,6 +71,12 @@ void TraceCommands::AddRunning() {
 void TraceCommands::AddNetwork() {
   verbs_["deliver"] = [this] { return OnLink(&TestCluster::Deliver); };
   verbs_["drop"] = [this] { return OnLink(&TestCluster::Drop); };
+  verbs_["lose"] = [this] {
+    const Link link = ReadLink();
+    bool any = false;
+    while (cluster_->Drop(link.from, link.to)) any = true;
+    return any;
+  };
   verbs_["repeat"] = [this] { return OnLink(&TestCluster::Repeat); };
   verbs_["delay"] = [this] { return OnLink(&TestCluster::Delay); };
   verbs_["late"] = [this] {

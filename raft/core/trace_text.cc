@@ -118,19 +118,16 @@ std::string Body(const SnapshotOffer& body) {
 }
 
 std::string ToText(const AppendTask& task) {
-  std::string text = fmt::format("write {}:", task.write.value());
-  if (task.hard_state) {
-    text += " " + ToText(*task.hard_state);
-    if (!task.entries.empty()) text += "; ";
-  }
-  if (!task.entries.empty()) text += (task.hard_state ? "" : " ") + ToText(task.entries);
+  std::vector<std::string> parts;
+  if (task.hard_state) parts.push_back(ToText(*task.hard_state));
   if (task.reset) {
-    text += fmt::format(" the log starts anew after {}/{}", task.reset->index.value(),
-                        task.reset->term.value());
+    parts.push_back(fmt::format("the log starts anew after {}/{}", task.reset->index.value(),
+                                task.reset->term.value()));
   }
-  if (task.complete) text += " the log is complete again";
-  if (!task.must_sync) text += " nothing new";
-  return text;
+  if (!task.entries.empty()) parts.push_back(ToText(task.entries));
+  if (task.complete) parts.push_back("the log is complete again");
+  if (parts.empty()) parts.push_back("nothing new");
+  return fmt::format("write {}: {}", task.write.value(), fmt::join(parts, "; "));
 }
 
 std::string ToText(const RoleChange& change) {

@@ -33,6 +33,7 @@ void OnTransferRequested(CoreState& state, NodeId target) {
   if (leader == nullptr) return;
   if (target == kNoNode) target = BestSuccessor(state, *leader);
   if (!leader->peers.contains(target) || !state.configuration().IsVoter(target)) return;
+  CHECK(target != state.config.id);
   leader->transferee = target;
   leader->transfer_deadline = state.now + state.config.election_timeout;
   ContinueTransfer(state, *leader);
@@ -40,6 +41,7 @@ void OnTransferRequested(CoreState& state, NodeId target) {
 
 void ContinueTransfer(CoreState& state, const Leader& leader) {
   if (leader.transferee == kNoNode) return;
+  CHECK(state.configuration().IsVoter(leader.transferee));
   const LogIndex match = leader.At(leader.transferee).progress.match();
   CHECK(match <= state.log.last_index());
   if (match < state.log.last_index() && !SEEDED_BUG(kTransferToLaggard)) {
@@ -58,6 +60,7 @@ void AbortTransfer(Leader& leader) {
 
 void SendTimeoutNowToBest(CoreState& state, const Leader& leader) {
   const NodeId best = BestSuccessor(state, leader);
+  CHECK(best != state.config.id);
   if (best == kNoNode || leader.At(best).progress.match() < state.log.last_index()) return;
   state.Send(best, TimeoutNow{});
 }

@@ -50,6 +50,7 @@ void AnswerVote(CoreState& state, NodeId from, bool up_to_date) {
 
 void OnVoteRequest(CoreState& state, NodeId from, Term term, const VoteRequest& request) {
   CHECK(request.pre_vote || term == state.term);
+  CHECK(from != state.config.id);
   const bool up_to_date = SEEDED_BUG(kVoteForStaleLog) ||
                           state.log.NoMoreUpToDateThan(request.last_index, request.last_term);
   if (!up_to_date) {

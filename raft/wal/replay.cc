@@ -41,7 +41,7 @@ LogStart Replay::start() const {
 
 Replay::WholeLog Replay::TakeWhole() {
   const LogIndex first = std::exchange(first_index_, state_.last_index.Next());
-  WholeLog log{start(), std::exchange(entries_, {}), state_.hard_state};
+  WholeLog log{start(), std::exchange(entries_, {})};
   // Entries that were released since are still among them.
   const auto released =
       std::min<uint64_t>(state_.snapshot_index.Next() - first, log.entries.size());
@@ -79,7 +79,7 @@ void Replay::EndAt(LogIndex last_index) {
 }
 
 void Replay::Note(const HardState& hard_state, LogIndex last_index, LogIndex lost_through) {
-  state_.hard_state = hard_state;
+  if (!SEEDED_BUG(kHardStateBeforeDamage) || !before_.has_value()) state_.hard_state = hard_state;
   state_.last_index = last_index;
   state_.lost_through = lost_through;
   told_ = true;
@@ -198,7 +198,6 @@ absl::StatusOr<Replay::Outcome> Replay::Finish() {
     LogIndex& lost_through = outcome.state.lost_through;
     lost_through = std::max(lost_through, state_.last_index);
     if (SEEDED_BUG(kDamageTakenForComplete)) lost_through = LogIndex(0);
-    if (SEEDED_BUG(kHardStateBeforeDamage)) outcome.state.hard_state = log.hard_state;
   }
   outcome.state.last_index = log.start.index + log.entries.size();
   outcome.state.last_term = log.entries.empty() ? log.start.term : log.entries.back().term;
@@ -221,7 +220,7 @@ absl::StatusOr<Replay::Outcome> Replay::Finish() {
 // take what is left of it for what was lost (RecoveredState::lost_through).
 Replay::WholeLog Replay::Rest() {
   CHECK(state_.last_index > state_.snapshot_index);
-  WholeLog rest{start(), {}, before_.has_value() ? before_->hard_state : state_.hard_state};
+  WholeLog rest{start(), {}};
   if (before_.has_value() && before_->Holds(rest.start.index, rest.start.term)) {
     before_->ForgetThrough(rest.start.index);
     rest.entries = std::move(before_->entries);

@@ -47,7 +47,6 @@ class Replay {
   struct WholeLog {
     LogStart start;
     std::vector<Entry> entries;
-    HardState hard_state;
 
     // An entry of that term is there, or was the one before its start.
     bool Holds(LogIndex index, Term term) const;

@@ -46,13 +46,17 @@ absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::str
 
 // It gets its name when it is as long as it should be.
 absl::StatusOr<std::unique_ptr<File>> NewFile(FileSystem& fs, const std::string& path,
-                                              uint64_t bytes) {
+                                              SegmentSize size) {
   const std::string temporary = path + ".tmp";
   {
     absl::StatusOr<std::unique_ptr<File>> file = fs.Open(temporary, OpenMode::kCreateOrKeep);
     if (!file.ok()) return file.status();
     absl::Status status = (*file)->Truncate(0);
-    if (status.ok()) status = ZeroAndSync(**file, 0, bytes);
+    if (status.ok()) status = ZeroAndSync(**file, 0, size.written);
+    if (status.ok() && size.written < size.bytes) {
+      status = (*file)->Truncate(size.bytes);
+      if (status.ok()) status = (*file)->Sync();
+    }
     if (!status.ok()) return status;
   }
   if (absl::Status status = fs.Rename(temporary, path); !status.ok()) return status;
@@ -85,7 +89,7 @@ absl::Status ZeroAndSync(File& file, uint64_t from, uint64_t to) {
 }
 
 absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::string& directory,
-                                                     uint64_t sequence, uint64_t bytes,
+                                                     uint64_t sequence, SegmentSize size,
                                                      std::optional<uint64_t> recycle) {
   const std::string path = SegmentPath(directory, sequence);
   if (fs.Exists(path)) {
@@ -93,8 +97,8 @@ absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::
     if (absl::Status status = fs.Remove(path); !status.ok()) return status;
   }
   absl::StatusOr<std::unique_ptr<File>> file =
-      recycle.has_value() ? RecycleFile(fs, FreePath(directory, *recycle), path, bytes)
-                          : NewFile(fs, path, bytes);
+      recycle.has_value() ? RecycleFile(fs, FreePath(directory, *recycle), path, size.bytes)
+                          : NewFile(fs, path, size);
   if (!file.ok() || SEEDED_BUG(kSegmentNameNotSynced)) return file;
   if (absl::Status status = fs.SyncDirectory(directory); !status.ok()) return status;
   return file;

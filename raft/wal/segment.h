@@ -4,6 +4,7 @@
 //   <16 hex digits>.wal   a segment, or one made ready to become the next
 //   <16 hex digits>.free  the file of a released segment, kept to become a later one
 //   <16 hex digits>.wal.tmp  a segment's file while it is being made
+//   reserve  room for a full disk (reserve.h)
 #pragma once
 
 #include <cstdint>
@@ -32,12 +33,19 @@ std::optional<uint64_t> SequenceOfFree(std::string_view name);
 // up the syncs of the segment in use.
 absl::Status ZeroAndSync(File& file, uint64_t from, uint64_t to);
 
-// A segment file of `bytes` bytes under the name of `sequence`, its blocks written so that a later
-// sync of records changes no metadata, durable with its name. Made from the free file of `recycle`
-// if set (then it holds the old records, which no longer count: record.h), else new and zero.
-// Whatever was under the name is lost.
+// Of a segment's file: what it has, and how much of that is written already, so that the disk has
+// room for it for certain.
+struct SegmentSize {
+  uint64_t bytes = 0;
+  uint64_t written = 0;
+};
+
+// A segment file under the name of `sequence`, its blocks written so that a later sync of records
+// changes no metadata, durable with its name. Made from the free file of `recycle` if set (then it
+// holds the old records, which no longer count: record.h), else new and zero. Whatever was under
+// the name is lost.
 absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::string& directory,
-                                                     uint64_t sequence, uint64_t bytes,
+                                                     uint64_t sequence, SegmentSize size,
                                                      std::optional<uint64_t> recycle);
 
 // Removes a segment nobody needs, or keeps its file as a free one; durable.

@@ -7,14 +7,12 @@
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
-#include "raft/wal/segment.h"
 
 namespace conclave::raft {
 namespace {
 
 // A write that has reached this much takes no more records: the next ones wait for the next write.
 constexpr size_t kWriteBytesMax = 4 << 20;
-constexpr size_t kFreeFilesMax = 2;
 
 }  // namespace
 
@@ -29,7 +27,8 @@ SegmentedWal::SegmentedWal(FileSystem& fs, const WalOptions& options, Executor* 
       tail_id_sum_(SumOf({options.cluster_id, options.member, tail_sequence_})),
       segments_(std::move(recovered.segments)),
       file_(std::move(recovered.file)),
-      free_files_(std::move(recovered.free_files)) {
+      supply_(fs, options, lane, std::move(recovered.free_files),
+              [this](const absl::Status& status) { OnPrepared(status); }) {
   if (recovered.after_damage) BeginNextSegment(/*after_damage=*/true);
   PrepareNextSegment();
 }
@@ -231,12 +230,13 @@ void SegmentedWal::IssueNext() {
 }
 
 bool SegmentedWal::UsePreparedSegment() {
-  if (prepared_ == nullptr) {
+  std::unique_ptr<File> prepared = supply_.Take();
+  if (prepared == nullptr) {
     SIM_REACHED("wal.waits_for_segment");
     PrepareNextSegment();
     return false;
   }
-  file_ = std::move(prepared_);
+  file_ = std::move(prepared);
   segments_.push_back({segments_.back().sequence + 1, LogIndex()});
   return true;
 }
@@ -261,39 +261,12 @@ void SegmentedWal::OnSynced(absl::Status status) {
   }
 }
 
-void SegmentedWal::PrepareNextSegment() {
-  if (prepared_ != nullptr || preparing_) return;
-  preparing_ = true;
-  std::optional<uint64_t> recycle;
-  if (!free_files_.empty()) {
-    recycle = free_files_.back();
-    free_files_.pop_back();
-  }
-  auto file = std::make_shared<std::unique_ptr<File>>();
-  fs_.RunInBackground(
-      [fs = &fs_, directory = options_.directory, sequence = segments_.back().sequence + 1,
-       bytes = options_.segment_bytes, recycle, file]() -> absl::Status {
-        absl::StatusOr<std::unique_ptr<File>> prepared =
-            PrepareSegment(*fs, directory, sequence, bytes, recycle);
-        if (!prepared.ok()) return prepared.status();
-        *file = *std::move(prepared);
-        return absl::OkStatus();
-      },
-      lane_,
-      [this, alive = alive_, file](absl::Status status) {
-        if (*alive) OnPrepared(std::move(status), std::move(*file));
-      });
-}
-
-void SegmentedWal::OnPrepared(absl::Status status, std::unique_ptr<File> file) {
-  preparing_ = false;
+void SegmentedWal::OnPrepared(const absl::Status& status) {
   prepare_failed_ = !status.ok();
-  if (prepare_failed_) SIM_REACHED("wal.segment_not_prepared");
-  prepared_ = std::move(file);
   const bool awaited = !in_flight_.has_value() && !queue_.empty();
   // A disk that is full now may have room again when the file is needed: it is tried once more
   // then.
-  if (!status.ok() && awaited) {
+  if (prepare_failed_ && awaited) {
     Fatal("the log could not be continued: " + std::string(MessageOf(status)));
   }
   IssueNext();
@@ -308,29 +281,19 @@ void SegmentedWal::DropReleased(LogIndex released, uint64_t in_segment) {
 }
 
 void SegmentedWal::DropOldest() {
-  const uint64_t sequence = segments_.front().sequence;
+  CHECK(segments_.size() > 1);
+  supply_.GiveBack(segments_.front().sequence);
   segments_.pop_front();
-  CHECK(!segments_.empty());
-  const bool keep_file = free_files_.size() < kFreeFilesMax;
-  // Works run in order, so a later one may count on the file.
-  if (keep_file) free_files_.push_back(sequence);
-  if (!keep_file) SIM_REACHED("wal.segment_removed");
-  fs_.RunInBackground(
-      [fs = &fs_, directory = options_.directory, sequence, keep_file] {
-        return DropSegment(*fs, directory, sequence, keep_file);
-      },
-      lane_,
-      [](absl::Status status) {
-        if (!status.ok()) {
-          Fatal("a segment could not be released: " + std::string(MessageOf(status)));
-        }
-      });
 }
 
 WalStats SegmentedWal::Stats() const {
   WalStats stats = stats_;
-  stats.segments = segments_.size() + free_files_.size() + (prepared_ != nullptr || preparing_);
+  stats.segments = segments_.size() + supply_.files();
   return stats;
+}
+
+void SegmentedWal::SetSpaceObserver(absl::AnyInvocable<void(bool low)> observer) {
+  supply_.SetSpaceObserver(std::move(observer));
 }
 
 void SegmentedWal::SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) {

@@ -1,8 +1,8 @@
 // The Wal over segment files. Records are encoded as they are appended, straight into the next
 // write, so where each will stand is decided at once; a write goes out when the one before it is
-// durable. The next segment's file is made ready in the background as soon as the present one is in
-// use, and writes queue up in the rare case that it is late. Made by Wal::Open; everything on the
-// lane.
+// durable. The next segment's file is made ready as soon as the present one is in use
+// (segment_supply.h), and writes queue up in the rare case that it is late. Made by Wal::Open;
+// everything on the lane.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "raft/wal/record.h"
 #include "raft/wal/recovery.h"
+#include "raft/wal/segment_supply.h"
 #include "raft/wal/wal.h"
 
 namespace conclave::raft {
@@ -26,6 +27,7 @@ class SegmentedWal : public Wal {
   void Append(const AppendTask& task, Durable durable) override;
   void Release(LogIndex index, Term term, const Configuration& configuration) override;
   WalStats Stats() const override;
+  void SetSpaceObserver(absl::AnyInvocable<void(bool low)> observer) override;
   void SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) override;
 
  private:
@@ -61,8 +63,8 @@ class SegmentedWal : public Wal {
   void IssueNext();
   bool UsePreparedSegment();
   void OnSynced(absl::Status status);
-  void PrepareNextSegment();
-  void OnPrepared(absl::Status status, std::unique_ptr<File> file);
+  void PrepareNextSegment() { supply_.Prepare(segments_.back().sequence + 1); }
+  void OnPrepared(const absl::Status& status);
   // The release of all up to `released` is durable; its record is in segment `in_segment`.
   void DropReleased(LogIndex released, uint64_t in_segment);
   void DropOldest();
@@ -84,10 +86,8 @@ class SegmentedWal : public Wal {
 
   std::deque<LiveSegment> segments_;  // the last one is file_
   std::unique_ptr<File> file_;
-  std::unique_ptr<File> prepared_;  // of the segment after the last one
-  bool preparing_ = false;
+  SegmentSupply supply_;
   bool prepare_failed_ = false;
-  std::vector<uint64_t> free_files_;
 
   WalStats stats_;
   absl::AnyInvocable<void(Duration, uint64_t entries)> sync_observer_;

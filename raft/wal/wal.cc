@@ -6,6 +6,7 @@
 #include "raft/base/check.h"
 #include "raft/wal/record.h"
 #include "raft/wal/recovery.h"
+#include "raft/wal/reserve.h"
 #include "raft/wal/segment.h"
 #include "raft/wal/segmented_wal.h"
 
@@ -23,6 +24,10 @@ absl::Status Wal::Create(FileSystem& fs, const WalOptions& options, const Config
   if (absl::Status status = fs.CreateDirectory(options.directory); !status.ok()) return status;
   if (Exists(fs, options)) return absl::AlreadyExistsError(options.directory + ": holds a log");
 
+  if (options.reserve_bytes > 0) {
+    const absl::Status status = KeepReserve(fs, options.directory, options.reserve_bytes);
+    if (!status.ok()) return status;
+  }
   SegmentHeader header;
   header.id = {options.cluster_id, options.member, 1};
   header.file_bytes = options.segment_bytes;

@@ -24,6 +24,10 @@ struct WalOptions {
   uint64_t cluster_id = 0;
   NodeId member;
   size_t segment_bytes = 16 << 20;  // a segment holds at least one batch, so it may grow beyond
+  // Room that is kept for a full disk and given up when there is no other for the next segment:
+  // enough for four small segments, of which the log needs the first at once; the rest serves it
+  // and the state machine to free more. 0 keeps none.
+  size_t reserve_bytes = 8 << 20;
 };
 
 // What Open found.
@@ -88,6 +92,11 @@ class Wal {
   virtual void Release(LogIndex index, Term term, const Configuration& configuration) = 0;
 
   virtual WalStats Stats() const = 0;
+
+  // Told true when the reserve is given up: the log goes on, but its member should take no more
+  // than what frees room, or step down. Once the disk has room for the reserve again, told false.
+  // Told true at once if that is how it is.
+  virtual void SetSpaceObserver(absl::AnyInvocable<void(bool low)> observer) = 0;
 
   // How long each sync took, told once per sync; for the metrics.
   virtual void SetSyncObserver(absl::AnyInvocable<void(Duration, uint64_t entries)> observer) = 0;

@@ -17,6 +17,7 @@ class WalPosixTest : public ::testing::Test {
     options_.cluster_id = 1;
     options_.member = NodeId(1);
     options_.segment_bytes = 64 << 10;
+    options_.reserve_bytes = 64 << 10;
     EXPECT_TRUE(fs_->RemoveTree(options_.directory).ok());
     EXPECT_TRUE(Wal::Create(*fs_, options_, ThreeVoters()).ok());
   }

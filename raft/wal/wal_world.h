@@ -99,6 +99,7 @@ class WalWorld {
     options.cluster_id = 0xc1;
     options.member = NodeId(0xa1);
     options.segment_bytes = segment_bytes;
+    options.reserve_bytes = 2 * segment_bytes;
   }
   ~WalWorld() { wal.reset(); }
 

@@ -36,9 +36,10 @@ void AddHealthService(DispatchTable& table, const ApiContext& context) {
   table.Add({.path = "/grpc.health.v1.Health/Watch",
              .kind = MethodKind::kServerStream,
              .on_request =
-                 [](const CallRef& call, std::string_view bytes) {
+                 [context](const CallRef& call, std::string_view bytes) {
                    HealthCheckRequest request;
-                   if (ParseRequest(call, bytes, request)) Answer(call, request, /*stay=*/true);
+                   if (!ParseRequest(call, bytes, request)) return;
+                   if (CheckNoLearner(context, call)) Answer(call, request, /*stay=*/true);
                  },
              .on_start = nullptr});
 }

@@ -75,7 +75,9 @@ void Write(const ApiContext& context, const CallRef& call, const absl::Status& v
 
 void Put(const ApiContext& context, const CallRef& call, PutRequest& request,
          std::string_view bytes) {
-  Write<PutResponse>(context, call, kv::Validate(request), kv::CommandKind::kPut, bytes);
+  absl::Status valid = kv::Validate(request);
+  if (valid.ok()) valid = CheckSpace(context);
+  Write<PutResponse>(context, call, valid, kv::CommandKind::kPut, bytes);
 }
 
 void DeleteRange(const ApiContext& context, const CallRef& call, DeleteRangeRequest& request,
@@ -104,6 +106,7 @@ void Txn(const ApiContext& context, const CallRef& call, TxnRequest& request,
   if (valid.ok() && kv::IsReadOnly(request)) {
     return ReadThenReply(context, call, request, kv::IsSerializable(request), ReplyReadOnlyTxn);
   }
+  if (valid.ok() && kv::CanPut(request)) valid = CheckSpace(context);
   if (SEEDED_BUG(kCompareAtPropose)) {
     const std::string decided = Decided(context.node->store(), request).SerializeAsString();
     return Write<TxnResponse>(context, call, valid, kv::CommandKind::kTxn, decided);

@@ -34,6 +34,7 @@ int64_t NextLeaseId(const Node& node, uint64_t& counter) {
 
 void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& request,
            uint64_t& counter) {
+  if (absl::Status status = CheckSpace(context); !status.ok()) return call->Finish(status);
   const int64_t min_ttl =
       kv::MinLeaseTtlSeconds(context.node->election_timeout(), context.node->heartbeat_interval());
   if (request.ttl() < min_ttl) request.set_ttl(min_ttl);
@@ -162,7 +163,7 @@ void AddLeaseService(DispatchTable& table, const ApiContext& context) {
              .kind = MethodKind::kBidirectional,
              .on_request = nullptr,
              .on_start = [context](const CallRef& call) {
-               if (!CheckLeader(context, call)) return;
+               if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
                if (WantsLeader(*call)) context.leader_guard->Watch(call);
                auto shared =
                    std::make_shared<KeepAliveCall>(context.node, context.lease_keeper, call);

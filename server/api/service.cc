@@ -3,6 +3,8 @@
 #include <string>
 
 #include "kvstore/errors.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -22,6 +24,12 @@ bool CheckLeader(const ApiContext& context, const CallRef& call) {
   return false;
 }
 
+bool CheckNoLearner(const ApiContext& context, const CallRef& call) {
+  if (!context.node->IsLearner()) return true;
+  call->Finish(kv::ErrNotSupportedForLearner());
+  return false;
+}
+
 std::string WithoutPatch(const std::string& version) {
   return version.substr(0, version.rfind('.')) + ".0";
 }
@@ -31,6 +39,14 @@ absl::Status CheckSize(const ApiContext& context, std::string_view request) {
     return absl::OkStatus();
   }
   return kv::ErrRequestTooLarge();
+}
+
+absl::Status CheckSpace(const ApiContext& context) {
+  if (!IsOutOfSpace(context.node->store()) || SEEDED_BUG(kPutWithoutSpace)) {
+    return absl::OkStatus();
+  }
+  SIM_REACHED("api.space.refused");
+  return kv::ErrNoSpace();
 }
 
 }  // namespace conclave::server

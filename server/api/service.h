@@ -18,6 +18,7 @@ namespace conclave::server {
 
 class LeaderGuard;
 class LeaseKeeper;
+class MemberKeeper;
 
 struct ApiOptions {
   size_t max_txn_ops = 128;
@@ -31,6 +32,7 @@ struct ApiContext {
   Node* node = nullptr;
   LeaderGuard* leader_guard = nullptr;
   LeaseKeeper* lease_keeper = nullptr;
+  MemberKeeper* member_keeper = nullptr;
   const ApiOptions* options = nullptr;
 };
 
@@ -44,11 +46,27 @@ bool ParseRequest(const CallRef& call, std::string_view bytes,
 bool CheckLeader(const ApiContext& context, const CallRef& call);
 bool WantsLeader(const Call& call);
 
+// Of all unary calls, a learner serves only those whose request this says yes to; of the streams,
+// only snapshots (reference: behaviour section 9.5).
+template <typename Request>
+bool LearnerServes(const Request&) {
+  return false;
+}
+inline bool LearnerServes(const etcdserverpb::StatusRequest&) { return true; }
+inline bool LearnerServes(const etcdserverpb::RangeRequest& range) { return range.serializable(); }
+
+// False, with the call ended by ErrNotSupportedForLearner, if this member is a learner.
+bool CheckNoLearner(const ApiContext& context, const CallRef& call);
+
 // The cluster's and the storage's version have no patch level: 3.6.14 is 3.6.0 there.
 std::string WithoutPatch(const std::string& version);
 
 // ErrRequestTooLarge if a request that is to be replicated is over its bound.
 absl::Status CheckSize(const ApiContext& context, std::string_view request);
+
+// ErrNoSpace while a member is out of space: what makes the store grow is refused before it takes
+// room in the logs. Applying refuses it as well, which decides (reference: behaviour section 10.3).
+absl::Status CheckSpace(const ApiContext& context);
 
 // Replicates `request` as it came and answers with the response type `R` of the result, its header
 // filled.
@@ -65,8 +83,8 @@ void ProposeAndReply(const ApiContext& context, const CallRef& call, kv::Command
   });
 }
 
-// Registers a unary method whose request is `Request`: parses it, checks "hasleader", then calls
-// `handle`.
+// Registers a unary method whose request is `Request`: parses it, checks what a learner may do and
+// "hasleader", then calls `handle`.
 template <typename Request, typename Handle>
 void AddUnary(DispatchTable& table, std::string path, const ApiContext& context, Handle handle) {
   table.Add({.path = std::move(path),
@@ -74,7 +92,9 @@ void AddUnary(DispatchTable& table, std::string path, const ApiContext& context,
              .on_request =
                  [context, handle](const CallRef& call, std::string_view bytes) {
                    Request request;
-                   if (!ParseRequest(call, bytes, request) || !CheckLeader(context, call)) return;
+                   if (!ParseRequest(call, bytes, request)) return;
+                   if (!LearnerServes(request) && !CheckNoLearner(context, call)) return;
+                   if (!CheckLeader(context, call)) return;
                    handle(context, call, request, bytes);
                  },
              .on_start = nullptr});

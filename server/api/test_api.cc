@@ -10,7 +10,8 @@ void TestPeerCalls::CallPeer(raft::NodeId peer, PeerMethod method, std::string r
                              Duration /*timeout*/, Answer answer) {
   ++asked_;
   if (!failure_.ok()) return answer(failure_);
-  const size_t index = peer.value() - 1;
+  const size_t index = api_->cluster_.IndexOf(peer);
+  CHECK(index < api_->members_.size());
   Executor* lane = api_->cluster_.node(index).lane();
   lane->RunAt(lane->Now() + Milliseconds(1), [this, lane, index, method,
                                               request = std::move(request),
@@ -25,8 +26,9 @@ void TestPeerCalls::CallPeer(raft::NodeId peer, PeerMethod method, std::string r
   });
 }
 
-std::optional<Instant> TestPeerCalls::ConnectedSince(raft::NodeId) const {
-  if (cut_off_) return std::nullopt;
+std::optional<Instant> TestPeerCalls::ConnectedSince(raft::NodeId peer) const {
+  const size_t index = api_->cluster_.IndexOf(peer);
+  if (cut_off_ || index == api_->cluster_.size() || !api_->cluster_.up(index)) return std::nullopt;
   return Instant();
 }
 
@@ -39,13 +41,18 @@ TestPeerCalls::Received TestPeerCalls::Ask(PeerMethod method, std::string_view r
   return received;
 }
 
-TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options)
+TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options,
+                             const MemberKeeperOptions& membership)
     : node_(node),
       peers_(api),
       guard_(node->lane(), node->election_timeout()),
       leases_(node, &peers_),
-      context_{
-          .node = node, .leader_guard = &guard_, .lease_keeper = &leases_, .options = options} {
+      members_(membership, node, &peers_),
+      context_{.node = node,
+               .leader_guard = &guard_,
+               .lease_keeper = &leases_,
+               .member_keeper = &members_,
+               .options = options} {
   AddKvService(methods_, context_);
   AddLeaseService(methods_, context_);
   AddWatchService(methods_, context_);
@@ -57,13 +64,26 @@ TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options
 
 TestApiMember::~TestApiMember() { node_->SetObserver(nullptr); }
 
-TestApi::TestApi(size_t members, const ApiOptions& options)
-    : options_(options), cluster_(members, /*seed=*/1) {
+TestApi::TestApi(size_t members, const ApiOptions& options, const MemberKeeperOptions& membership)
+    : options_(options), membership_(membership), cluster_(members, /*seed=*/1) {
   for (size_t i = 0; i < members; ++i) {
-    members_.push_back(std::make_unique<TestApiMember>(this, &cluster_.node(i), &options_));
+    members_.push_back(
+        std::make_unique<TestApiMember>(this, &cluster_.node(i), &options_, membership_));
   }
   CHECK(cluster_.RunUntilLeader());
   Run(Seconds(1));  // the members publish themselves
+}
+
+size_t TestApi::Join(raft::NodeId id) {
+  const size_t index = cluster_.Join(id);
+  members_.push_back(
+      std::make_unique<TestApiMember>(this, &cluster_.node(index), &options_, membership_));
+  return index;
+}
+
+void TestApi::Stop(size_t member) {
+  members_[member].reset();
+  cluster_.Stop(member);
 }
 
 TestApi::~TestApi() {

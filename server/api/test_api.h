@@ -15,6 +15,7 @@
 #include "raft/base/check.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
+#include "server/api/member_keeper.h"
 #include "server/api/service.h"
 #include "server/peer/peer_calls.h"
 #include "server/rpc/fake_call.h"
@@ -31,7 +32,7 @@ class TestPeerCalls : public PeerCalls {
   void SetHandler(PeerMethod method, Handler handler) override {
     handlers_[method] = std::move(handler);
   }
-  // Always, but for a failure that was set.
+  // For ever, if the peer runs and nobody is cut off.
   std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
@@ -57,25 +58,32 @@ class TestPeerCalls : public PeerCalls {
 // What server/server.h makes around a node, without sockets.
 class TestApiMember : private NodeObserver {
  public:
-  TestApiMember(TestApi* api, Node* node, const ApiOptions* options);
+  TestApiMember(TestApi* api, Node* node, const ApiOptions* options,
+                const MemberKeeperOptions& membership);
   ~TestApiMember() override;
 
   const ApiContext& context() const { return context_; }
   const DispatchTable& methods() const { return methods_; }
   TestPeerCalls& peers() { return peers_; }
   LeaseKeeper& leases() { return leases_; }
+  bool removed() const { return removed_; }
 
  private:
   void OnRoleChange(const raft::RoleChange& change) override { guard_.OnRoleChange(change); }
   void OnPublished() override {}
+  void OnMembersChanged() override {}
+  void OnRemoved() override { removed_ = true; }
+  void OnSpaceLow(bool) override {}
   void OnSnapshotNews(std::string_view) override {}
 
   Node* const node_;
   TestPeerCalls peers_;
   LeaderGuard guard_;
   LeaseKeeper leases_;
+  MemberKeeper members_;
   const ApiContext context_;
   DispatchTable methods_;
+  bool removed_ = false;
 };
 
 class TestApi {
@@ -83,8 +91,14 @@ class TestApi {
   using Metadata = std::map<std::string, std::string, std::less<>>;
 
   // Has a leader that every member knows.
-  explicit TestApi(size_t members = 1, const ApiOptions& options = {});
+  explicit TestApi(size_t members = 1, const ApiOptions& options = {},
+                   const MemberKeeperOptions& membership = {});
   ~TestApi();
+
+  // Starts a further member, which must have been added; returns its index.
+  size_t Join(raft::NodeId id);
+  // Ends the member for good.
+  void Stop(size_t member);
 
   TestCluster& cluster() { return cluster_; }
   TestApiMember& member(size_t index) { return *members_[index]; }
@@ -130,6 +144,7 @@ class TestApi {
   void RunUntilOver(FakeCall& call);
 
   const ApiOptions options_;
+  const MemberKeeperOptions membership_;
   TestCluster cluster_;
   std::vector<std::unique_ptr<TestApiMember>> members_;
   std::vector<std::shared_ptr<FakeCall>> calls_;  // closed at the end, as a transport does

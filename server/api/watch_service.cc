@@ -107,7 +107,7 @@ void AddWatchService(DispatchTable& table, const ApiContext& context) {
              .kind = MethodKind::kBidirectional,
              .on_request = nullptr,
              .on_start = [context](const CallRef& call) {
-               if (!CheckLeader(context, call)) return;
+               if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
                if (WantsLeader(*call)) context.leader_guard->Watch(call);
                call->SetHandler(std::make_unique<WatchCall>(context, call));
              }});

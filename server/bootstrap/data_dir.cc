@@ -56,7 +56,8 @@ DataDir::DataDir(FileSystem& fs, const ServerConfig& config)
       wal_(config.wal_dir.empty() ? member_ + "/wal" : config.wal_dir),
       wal_is_apart_(!config.wal_dir.empty()) {}
 
-absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const ServerConfig& config) {
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const ServerConfig& config,
+                                                       NewIdentity new_identity) {
   std::unique_ptr<DataDir> opened(new DataDir(fs, config));
   if (IsOfEtcd(fs, opened->member_)) {
     return Refuse(
@@ -67,8 +68,11 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const Ser
   }
   // Before anything is made, so that a mistyped setting leaves nothing behind.
   const bool has_data = fs.Exists(opened->identity_path_);
-  if (absl::Status s = has_data ? absl::OkStatus() : opened->CheckSettings(config); !s.ok()) {
-    return s;
+  absl::StatusOr<Identity> identity = Identity();
+  if (!has_data) {
+    if (absl::Status s = CheckInitialCluster(config); !s.ok()) return s;
+    identity = new_identity();
+    if (!identity.ok()) return identity.status();
   }
   if (absl::Status s = fs.CreateDirectory(opened->root_); !s.ok()) {
     return Refuse("--data-dir: {}: expected a directory that can be made and written",
@@ -81,7 +85,7 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(FileSystem& fs, const Ser
   }
   if (!lock.ok()) return Under("data-dir", lock.status());
   opened->lock_ = *std::move(lock);
-  absl::Status status = has_data ? opened->Load(config) : opened->StartNew(config);
+  absl::Status status = has_data ? opened->Load(config) : opened->StartNew(*std::move(identity));
   if (!status.ok()) return status;
   return opened;
 }
@@ -107,16 +111,21 @@ absl::Status DataDir::Load(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
-// The initial-* settings are ignored when there is data (reference: behaviour section 9.3), but a
-// user who names a whole new cluster and points at the data of another one has mixed up
-// directories.
+// The initial-* settings are ignored when there is data (reference: behaviour section 9.3): members
+// come, go and move, and whoever restarts one may write down the cluster as it is now. But a user
+// who gives a new member the directory of another has mixed up directories.
 absl::Status DataDir::CheckOwner(const ServerConfig& config, const Identity& stored) {
-  if (!config.IsGiven("initial-cluster") || config.initial_cluster_state != "new") {
-    return absl::OkStatus();
-  }
+  const bool starts_anew =
+      config.IsGiven("initial-cluster") && config.initial_cluster_state == "new";
+  if (!starts_anew || stored.joined()) return absl::OkStatus();
   const absl::StatusOr<Identity> configured = InitialIdentity(config);
   if (!configured.ok()) return configured.status();
   if (configured->member_id == stored.member_id && configured->cluster_id == stored.cluster_id) {
+    return absl::OkStatus();
+  }
+  if (configured->member_id == stored.member_id || config.name == stored.name) {
+    warnings_.push_back(fmt::format("--initial-cluster: ignored, for --data-dir has the data of {}",
+                                    Describe(stored)));
     return absl::OkStatus();
   }
   return Refuse(
@@ -125,19 +134,7 @@ absl::Status DataDir::CheckOwner(const ServerConfig& config, const Identity& sto
       root_, Describe(stored), Describe(*configured));
 }
 
-absl::Status DataDir::CheckSettings(const ServerConfig& config) const {
-  if (config.initial_cluster_state == "existing") {
-    return absl::UnimplementedError(fmt::format(
-        "--initial-cluster-state: joining an existing cluster is not supported by this version of "
-        "conclave: expected new, or a --data-dir with data, but {} has none",
-        root_));
-  }
-  return CheckInitialCluster(config);
-}
-
-absl::Status DataDir::StartNew(const ServerConfig& config) {
-  absl::StatusOr<Identity> identity = InitialIdentity(config);
-  if (!identity.ok()) return identity.status();
+absl::Status DataDir::StartNew(Identity identity) {
   if (absl::Status status = RemoveRemains(); !status.ok()) return status;
 
   if (absl::Status s = Under("data-dir", fs_.CreateDirectory(member_)); !s.ok()) return s;
@@ -145,7 +142,7 @@ absl::Status DataDir::StartNew(const ServerConfig& config) {
     return s;
   }
   if (absl::Status s = Under("data-dir", fs_.CreateDirectory(db_)); !s.ok()) return s;
-  identity_ = *std::move(identity);
+  identity_ = std::move(identity);
   is_new_ = true;
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "raft/base/file_system.h"
@@ -21,13 +22,18 @@ namespace conclave::server {
 
 class DataDir {
  public:
+  // Who a member without data is, or why it must not start. May ask the other members and so take
+  // seconds.
+  using NewIdentity = absl::FunctionRef<absl::StatusOr<Identity>()>;
+
   // Locks the directory and finds out whose it is; makes a new one if it is absent or empty, or if
   // making it was interrupted. `config` is completed, and not kept. Errors are one line
   // that names the flag and what was expected: FailedPrecondition if another process has the
-  // directory, if it belongs to another member or cluster, to etcd or to nobody known;
-  // InvalidArgument if a new member's initial-* settings are wrong (validate.h); others are the
+  // directory, if it belongs to another member, to etcd or to nobody known; InvalidArgument if a
+  // new member's initial-* settings are wrong (validate.h); others are `new_identity`'s or the
   // disk's.
-  static absl::StatusOr<std::unique_ptr<DataDir>> Open(FileSystem& fs, const ServerConfig& config);
+  static absl::StatusOr<std::unique_ptr<DataDir>> Open(FileSystem& fs, const ServerConfig& config,
+                                                       NewIdentity new_identity);
 
   // True until Commit if the directory is a new one: the caller first fills wal() and db().
   bool is_new() const { return is_new_; }
@@ -46,9 +52,7 @@ class DataDir {
 
   absl::Status Load(const ServerConfig& config);
   absl::Status CheckOwner(const ServerConfig& config, const Identity& stored);
-  // Of a new member.
-  absl::Status CheckSettings(const ServerConfig& config) const;
-  absl::Status StartNew(const ServerConfig& config);
+  absl::Status StartNew(Identity identity);
   absl::Status RemoveRemains();
 
   FileSystem& fs_;

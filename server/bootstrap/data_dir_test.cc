@@ -38,8 +38,11 @@ class DataDirTest : public ::testing::Test {
     return Config(arguments);
   }
 
+  absl::StatusOr<std::unique_ptr<DataDir>> Open(const ServerConfig& config) {
+    return DataDir::Open(fs_, config, [&config] { return InitialIdentity(config); });
+  }
   std::unique_ptr<DataDir> MustOpen(const ServerConfig& config) {
-    absl::StatusOr<std::unique_ptr<DataDir>> opened = DataDir::Open(fs_, config);
+    absl::StatusOr<std::unique_ptr<DataDir>> opened = Open(config);
     EXPECT_TRUE(opened.ok()) << opened.status();
     return opened.ok() ? *std::move(opened) : nullptr;
   }
@@ -56,7 +59,7 @@ class DataDirTest : public ::testing::Test {
     ASSERT_TRUE(ReplaceFile(fs_, dir.db() + "/1", "store").ok());
   }
   std::string Error(const ServerConfig& config) {
-    const absl::Status status = DataDir::Open(fs_, config).status();
+    const absl::Status status = Open(config).status();
     EXPECT_FALSE(status.ok());
     const std::string text(status.message());
     EXPECT_THAT(text, Not(HasSubstr("\n")));
@@ -100,12 +103,29 @@ TEST_F(DataDirTest, TheDirectoryOfAnotherMemberIsRefusedWithBothIdentities) {
                                          HasSubstr(m2 + " (m2)")));
 }
 
-TEST_F(DataDirTest, TheDirectoryOfAnotherClusterIsRefused) {
+// Members are added, removed and moved, and the flags of a restart may say so.
+TEST_F(DataDirTest, ARestartMayNameAnotherCluster) {
   Make(Member("m1"));
-  EXPECT_THAT(Error(Member("m1", {"--initial-cluster-token=another"})), HasSubstr("--data-dir: "));
-  // The same member id, but in a cluster of one.
-  EXPECT_THAT(Error(Member("m1", {"--initial-cluster=m1=http://127.0.0.1:2380"})),
-              HasSubstr("--data-dir: "));
+  for (const char* flag :
+       {"--initial-cluster-token=another", "--initial-cluster=m1=http://127.0.0.1:2380"}) {
+    const std::unique_ptr<DataDir> dir = MustOpen(Member("m1", {flag}));
+    EXPECT_EQ(dir->identity(), *InitialIdentity(Member("m1")));
+    ASSERT_EQ(dir->warnings().size(), 1u);
+    EXPECT_THAT(dir->warnings()[0], HasSubstr("--initial-cluster: ignored"));
+  }
+}
+
+TEST_F(DataDirTest, AMemberThatJoinedIsFoundAgain) {
+  const ServerConfig config = Member("m2", {"--initial-cluster-state=existing"});
+  Identity joining = *InitialIdentity(config);
+  joining.members_at_join = joining.members;
+  joining.member_id = raft::NodeId(0x42);
+  {
+    auto dir = DataDir::Open(fs_, config, [&] { return absl::StatusOr<Identity>(joining); });
+    ASSERT_TRUE(dir.ok() && (*dir)->Commit().ok());
+  }
+  EXPECT_EQ(MustOpen(config)->identity(), joining);
+  EXPECT_EQ(MustOpen(Member("m2"))->identity(), joining) << "whatever the flags say now";
 }
 
 TEST_F(DataDirTest, AMemberMayBeRenamed) {
@@ -141,7 +161,7 @@ TEST_F(DataDirTest, ACrashAtAnyPointOfTheCreationIsStartedOver) {
       return left-- > 0 ? absl::OkStatus() : absl::UnavailableError("no power");
     });
     bool whole = false;
-    if (absl::StatusOr<std::unique_ptr<DataDir>> dir = DataDir::Open(fs_, Member("m1")); dir.ok()) {
+    if (absl::StatusOr<std::unique_ptr<DataDir>> dir = Open(Member("m1")); dir.ok()) {
       whole = (*dir)->Commit().ok();
     }
     fs_.SetFault(nullptr);
@@ -185,9 +205,12 @@ TEST_F(DataDirTest, ANewMemberMustBeInItsCluster) {
   EXPECT_FALSE(fs_.Exists("m1.etcd"));
 }
 
-TEST_F(DataDirTest, JoiningIsRefusedWithoutData) {
-  EXPECT_THAT(Error(Member("m1", {"--initial-cluster-state=existing"})),
-              HasSubstr("--initial-cluster-state: "));
+TEST_F(DataDirTest, AMemberThatMustNotStartLeavesNothingBehind) {
+  const absl::Status status = DataDir::Open(fs_, Member("m1"), []() -> absl::StatusOr<Identity> {
+                                return absl::FailedPreconditionError("it has run before");
+                              }).status();
+  EXPECT_EQ(status.message(), "it has run before");
+  EXPECT_FALSE(fs_.Exists("/d"));
 }
 
 TEST_F(DataDirTest, AWalDirectoryApartMustBeEmptyAtFirst) {

@@ -70,6 +70,26 @@ std::optional<InitialMember> DecodeMember(const Json& json) {
   return member;
 }
 
+std::optional<std::vector<InitialMember>> DecodeMembers(const Json& json) {
+  if (!json.is_array()) return std::nullopt;
+  std::vector<InitialMember> members;
+  for (const Json& item : json) {
+    std::optional<InitialMember> member = DecodeMember(item);
+    if (!member) return std::nullopt;
+    members.push_back(*std::move(member));
+  }
+  return members;
+}
+
+Json EncodeMembers(const std::vector<InitialMember>& members) {
+  Json array = Json::array();
+  for (const InitialMember& member : members) {
+    array.push_back(
+        {{"id", HexId(member.id.value())}, {"name", member.name}, {"peer_urls", member.peer_urls}});
+  }
+  return array;
+}
+
 std::optional<Identity> DecodeFields(const Json& json) {
   if (!json.is_object()) return std::nullopt;
   const auto format = json.find("format");
@@ -78,16 +98,14 @@ std::optional<Identity> DecodeFields(const Json& json) {
   const std::optional<uint64_t> member_id = IdAt(json, "member_id");
   std::optional<std::string> name = TextAt(json, "name");
   const auto members = json.find("initial_members");
-  if (!cluster_id || !member_id || !name || members == json.end() || !members->is_array()) {
-    return std::nullopt;
-  }
-  Identity identity{*cluster_id, raft::NodeId(*member_id), *std::move(name), {}};
-  for (const Json& item : *members) {
-    std::optional<InitialMember> member = DecodeMember(item);
-    if (!member) return std::nullopt;
-    identity.members.push_back(*std::move(member));
-  }
-  return identity;
+  if (!cluster_id || !member_id || !name || members == json.end()) return std::nullopt;
+  std::optional<std::vector<InitialMember>> initial = DecodeMembers(*members);
+  const auto at_join = json.find("members_at_join");
+  std::optional<std::vector<InitialMember>> joined =
+      DecodeMembers(at_join == json.end() ? Json::array() : *at_join);
+  if (!initial || !joined) return std::nullopt;
+  return Identity{*cluster_id, raft::NodeId(*member_id), *std::move(name), *std::move(initial),
+                  *std::move(joined)};
 }
 
 }  // namespace
@@ -131,16 +149,12 @@ absl::StatusOr<Identity> InitialIdentity(const ServerConfig& config) {
 }
 
 std::string EncodeIdentity(const Identity& identity) {
-  Json members = Json::array();
-  for (const InitialMember& member : identity.members) {
-    members.push_back(
-        {{"id", HexId(member.id.value())}, {"name", member.name}, {"peer_urls", member.peer_urls}});
-  }
-  const Json json = {{"format", kFormatVersion},
-                     {"cluster_id", HexId(identity.cluster_id)},
-                     {"member_id", HexId(identity.member_id.value())},
-                     {"name", identity.name},
-                     {"initial_members", std::move(members)}};
+  Json json = {{"format", kFormatVersion},
+               {"cluster_id", HexId(identity.cluster_id)},
+               {"member_id", HexId(identity.member_id.value())},
+               {"name", identity.name},
+               {"initial_members", EncodeMembers(identity.members)}};
+  if (identity.joined()) json["members_at_join"] = EncodeMembers(identity.members_at_join);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

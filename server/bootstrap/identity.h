@@ -1,6 +1,7 @@
 // Who a member is: its id, its cluster's id, and the members its cluster started with. Ids are
 // those that etcd would give (reference: behaviour section 9.1), so that every member computes the
-// same ones from the same flags. Used at start-up by data_dir.cc and main; plain values, any lane.
+// same ones from the same flags. Used at start-up by data_dir.cc and main, and for the ids of
+// members that are added; plain values, any lane.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,20 @@ struct Identity {
   uint64_t cluster_id = 0;
   raft::NodeId member_id;
   std::string name;
-  std::vector<InitialMember> members;  // by id, ascending; this one among them
+  // Whom the cluster was started with: where the log and the state machine of every member begin,
+  // also of one that joined later. By id, ascending.
+  std::vector<InitialMember> members;
+  // Of a member that joined: who was in the cluster then, itself included. That is where it looks
+  // for its peers until it has caught up with its own addition. Empty for those of the start.
+  std::vector<InitialMember> members_at_join = {};
+
+  bool joined() const { return !members_at_join.empty(); }
 
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
-// The id of a member that a cluster is started with.
+// The id of a member that a cluster is started with. One that is added later has the seconds since
+// the Unix epoch, in decimal, in place of the token.
 raft::NodeId InitialMemberId(std::vector<std::string> peer_urls, std::string_view cluster_token);
 
 // The id of the cluster that is started with these members.

@@ -68,6 +68,16 @@ TEST(IdentityTest, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(*read, identity);
 }
 
+TEST(IdentityTest, WhoJoinedRemembersWhoWasThere) {
+  Identity identity = *InitialIdentity(ThreeMembers("m3"));
+  identity.members_at_join = {{raft::NodeId(7), "m7", {"http://a:1", "http://b:2"}},
+                              {raft::NodeId(9), "", {"http://c:1"}}};
+  const absl::StatusOr<Identity> read = DecodeIdentity(EncodeIdentity(identity));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, identity);
+  EXPECT_TRUE(read->joined());
+}
+
 TEST(IdentityTest, HexHasNoLeadingZeros) { EXPECT_EQ(HexId(0x0bad), "bad"); }
 
 TEST(IdentityTest, DamagedTextsAreDataLoss) {

@@ -49,7 +49,9 @@ struct ServerConfig {
   std::string initial_cluster_state = "new";  // or existing
   std::string initial_cluster_token = "etcd-cluster";
   std::vector<Url> advertise_client_urls = {{"http", "localhost", 2379, ""}};
-  bool strict_reconfig_check = true;              // for membership changes, once there are any
+  bool strict_reconfig_check = true;  // no membership change that could cost the quorum
+  int64_t max_learners = 1;
+  bool auto_promote_learners = false;             // ours
   std::string auto_compaction_mode = "periodic";  // or revision
   std::string auto_compaction_retention = "0";    // see AutoCompactionOf
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -104,6 +105,25 @@ std::vector<std::string> ToStrings(const std::vector<Url>& urls) {
   std::vector<std::string> texts;
   for (const Url& url : urls) texts.push_back(url.ToString());
   return texts;
+}
+
+namespace {
+
+std::vector<std::string> Comparable(std::vector<std::string> texts) {
+  for (std::string& text : texts) {
+    absl::StatusOr<Url> url = ParseUrl(text);
+    if (!url.ok()) continue;
+    if (url->host == "localhost") url->host = "127.0.0.1";
+    text = url->ToString();
+  }
+  std::sort(texts.begin(), texts.end());
+  return texts;
+}
+
+}  // namespace
+
+bool SameUrls(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return Comparable(a) == Comparable(b);
 }
 
 }  // namespace conclave::server

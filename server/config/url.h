@@ -38,4 +38,9 @@ absl::StatusOr<std::vector<Url>> ParseUrls(std::string_view text);
 
 std::vector<std::string> ToStrings(const std::vector<Url>& urls);
 
+// Whether the two lists lead to the same places, in whatever order. etcd resolves names before it
+// compares; localhost is the one that everybody means the same by. Texts that are no URLs are
+// compared as they are.
+bool SameUrls(const std::vector<std::string>& a, const std::vector<std::string>& b);
+
 }  // namespace conclave::server

@@ -131,16 +131,6 @@ absl::Status CheckReportedVersion(std::string_view version) {
   return Error("--reported-version: expected x.y.z, as in 3.6.14, not \"{}\"", version);
 }
 
-// etcd resolves names before it compares; localhost is the one that everybody means the same by.
-std::vector<std::string> Comparable(std::vector<Url> urls) {
-  for (Url& url : urls) {
-    if (url.host == "localhost") url.host = "127.0.0.1";
-  }
-  std::vector<std::string> texts = ToStrings(urls);
-  std::sort(texts.begin(), texts.end());
-  return texts;
-}
-
 }  // namespace
 
 absl::Status CompleteConfig(ServerConfig& config) {
@@ -175,7 +165,7 @@ absl::Status CheckInitialCluster(const ServerConfig& config) {
         "--initial-cluster: expected it to have this member, as in {}={}, but it is \"{}\"",
         config.name, advertised, FormatInitialCluster(config.initial_cluster));
   }
-  if (Comparable(own->peer_urls) != Comparable(config.initial_advertise_peer_urls)) {
+  if (!SameUrls(ToStrings(own->peer_urls), ToStrings(config.initial_advertise_peer_urls))) {
     return Error(
         "--initial-cluster: expected {} at the URLs of --initial-advertise-peer-urls ({}), but it "
         "has {}",

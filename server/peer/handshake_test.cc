@@ -17,7 +17,9 @@ constexpr uint64_t kCluster = 0xc1;
 constexpr raft::NodeId kDialler{0xa};
 constexpr raft::NodeId kAccepter{0xb};
 
-Hello GoodHello() { return {.cluster_id = kCluster, .from = kDialler, .to = kAccepter}; }
+Hello GoodHello() {
+  return {.cluster_id = kCluster, .from = kDialler, .to = kAccepter, .urls = "http://a:1"};
+}
 Verdict GoodVerdict() { return {.cluster_id = kCluster, .from = kAccepter, .refusal = ""}; }
 
 std::string BytesOf(const Hello& hello) {
@@ -43,6 +45,7 @@ TEST(Handshake, HelloComesBackAndLeavesWhatFollows) {
 TEST(Handshake, VerdictComesBackWithAndWithoutRefusal) {
   for (const std::string& refusal : {std::string(), std::string("no"), std::string(255, 'r')}) {
     Verdict verdict = GoodVerdict();
+    verdict.kind = refusal.empty() ? VerdictKind::kAccepted : VerdictKind::kRemoved;
     verdict.refusal = refusal;
     const std::string bytes = BytesOf(verdict);
     auto parsed = ParseVerdict(bytes + "frames");
@@ -60,16 +63,18 @@ TEST(Handshake, BytesAreAsTheProtocolPageSays) {
             "\xc1\0\0\0\0\0\0\0"
             "\x0a\0\0\0\0\0\0\0"
             "\x0b\0\0\0\0\0\0\0"
-            "\x13\xf2\xdd\x89"s);
+            "\x0a\0\0\0http://a:1"
+            "\xcd\x18\x1b\x2e"s);
   Verdict verdict = GoodVerdict();
+  verdict.kind = VerdictKind::kRefused;
   verdict.refusal = "no";
   EXPECT_EQ(BytesOf(verdict),
             "CNCLVre\n"
             "\x01\0\0\0"
             "\xc1\0\0\0\0\0\0\0"
             "\x0b\0\0\0\0\0\0\0"
-            "\x02no"
-            "\x7e\x8d\x6f\x81"s);
+            "\x01\x02no"
+            "\xec\x88\xe7\x41"s);
 }
 
 TEST(Handshake, LongRefusalIsCut) {
@@ -97,13 +102,66 @@ TEST(Handshake, TruncatedAtEveryByteIsNotThereYet) {
   }
 }
 
+// A size that has grown waits for bytes that do not come, until the time for a handshake is over.
 TEST(Handshake, AnyFlippedBitIsFound) {
   const std::string hello = BytesOf(GoodHello());
   for (size_t bit = 0; bit < hello.size() * 8; ++bit) {
     std::string damaged = hello;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_FALSE(ParseHello(damaged).ok()) << "bit " << bit;
+    auto parsed = ParseHello(damaged);
+    EXPECT_FALSE(parsed.ok() && parsed->has_value()) << "bit " << bit;
   }
+}
+
+TEST(Handshake, HelloOfTooManyUrlsIsRefused) {
+  Hello hello = GoodHello();
+  hello.urls = std::string(kHelloUrlsBytesMax, 'u');
+  std::string bytes = BytesOf(hello);
+  EXPECT_EQ((*ParseHello(bytes))->value, hello);
+  StoreFixed32(bytes.data() + 36, kHelloUrlsBytesMax + 1);
+  EXPECT_FALSE(ParseHello(bytes).ok());
+}
+
+TEST(Handshake, VerdictOfUnknownKindIsRefused) {
+  Verdict verdict = GoodVerdict();
+  verdict.kind = VerdictKind{3};
+  EXPECT_FALSE(ParseVerdict(BytesOf(verdict)).ok());
+}
+
+// A guest wants whoever answers, and need not know the cluster or itself.
+TEST(Handshake, GuestIsAcceptedByAnyMemberOfItsCluster) {
+  const Hello stranger{.cluster_id = 0, .from = raft::kNoNode, .to = raft::kNoNode};
+  EXPECT_TRUE(stranger.guest());
+  EXPECT_EQ(ReasonToRefuse(stranger, kCluster, kAccepter), "");
+  EXPECT_EQ(ReasonToRefuse(GoodVerdict(), stranger), "");
+  Hello knowing{.cluster_id = kCluster, .from = kDialler, .to = raft::kNoNode};
+  EXPECT_EQ(ReasonToRefuse(knowing, kCluster, kAccepter), "");
+  EXPECT_EQ(ReasonToRefuse(GoodVerdict(), knowing), "");
+
+  knowing.cluster_id = 0xc2;
+  EXPECT_THAT(ReasonToRefuse(knowing, kCluster, kAccepter), HasSubstr("wrong cluster"));
+  EXPECT_THAT(ReasonToRefuse(GoodVerdict(), knowing), HasSubstr("of cluster c1, wanted"));
+  knowing.cluster_id = kCluster;
+  knowing.from = kAccepter;
+  EXPECT_THAT(ReasonToRefuse(knowing, kCluster, kAccepter), HasSubstr("cannot be the id"));
+}
+
+TEST(Handshake, OnlyTheMemberThatWasWantedIsBelievedAboutARemoval) {
+  const Hello hello = GoodHello();
+  Verdict verdict = GoodVerdict();
+  verdict.kind = VerdictKind::kRemoved;
+  EXPECT_TRUE(SaysRemoved(verdict, hello));
+  EXPECT_NE(ReasonToRefuse(verdict, hello), "");
+
+  verdict.from = raft::NodeId(0xd);
+  EXPECT_FALSE(SaysRemoved(verdict, hello));
+  verdict = GoodVerdict();
+  verdict.kind = VerdictKind::kRemoved;
+  verdict.cluster_id = 0xc2;
+  EXPECT_FALSE(SaysRemoved(verdict, hello));
+  verdict = GoodVerdict();
+  verdict.kind = VerdictKind::kRefused;
+  EXPECT_FALSE(SaysRemoved(verdict, hello));
 }
 
 TEST(Handshake, SomethingElseIsRefusedByItsFirstByte) {
@@ -138,6 +196,7 @@ TEST(Handshake, DiallingMemberChecksWhoAccepted) {
   EXPECT_EQ(ReasonToRefuse(GoodVerdict(), hello), "");
 
   Verdict verdict = GoodVerdict();
+  verdict.kind = VerdictKind::kRefused;
   verdict.refusal = "some reason";
   EXPECT_THAT(ReasonToRefuse(verdict, hello), HasSubstr("refused by member b of cluster c1: some"));
   verdict = GoodVerdict();

@@ -1,7 +1,7 @@
 // Questions from member to member outside the log, over the same connections as raft's messages:
-// what a follower cannot answer alone (lease renewals and remaining times) it asks the leader. The
-// seam beside raft::Transport; the real implementation is server/peer/peer_network.h. On the raft
-// lane.
+// what a follower cannot answer alone (lease renewals and remaining times, changes of membership)
+// it asks the leader. The seam beside raft::Transport; the real implementation is
+// server/peer/peer_network.h. On the raft lane.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,13 @@
 
 namespace conclave::server {
 
-// Numbers are on the wire: never change or reuse one. Requests and answers are the Protobuf
-// messages of the same name in etcdserverpb.
+// Numbers are on the wire: never change or reuse one. Requests and answers are Protobuf messages.
 enum class PeerMethod : uint8_t {
-  kLeaseKeepAlive = 1,
-  kLeaseTimeToLive = 2,
-  kSnapshotChunk = 5,  // server/stages/snapshot_wire.h
+  kLeaseKeepAlive = 1,   // etcdserverpb.LeaseKeepAliveRequest and Response
+  kLeaseTimeToLive = 2,  // etcdserverpb.LeaseTimeToLiveRequest and Response
+  kMembers = 3,          // peerpb.MembersRequest and Response; the one that a guest may ask
+  kMemberChange = 4,     // peerpb.MemberChangeRequest, and the etcdserverpb response of the change
+  kSnapshotChunk = 5,    // server/stages/snapshot_wire.h
 };
 
 class PeerCalls {

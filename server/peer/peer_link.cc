@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 #include "raft/base/check.h"
 #include "raft/base/text.h"
 
@@ -130,6 +131,19 @@ PeerLinkCounters PeerLink::counters() const {
   return counters;
 }
 
+Hello PeerLink::OwnHello() const {
+  const PeerNetworkOptions& options = *context_->options;
+  Hello hello{.cluster_id = options.cluster_id, .from = options.id, .to = peer_.id};
+  std::string urls = fmt::format("{}", fmt::join(options.own_urls, ","));
+  if (urls.size() <= kHelloUrlsBytesMax) hello.urls = std::move(urls);
+  return hello;
+}
+
+std::string PeerLink::PeerName() const {
+  if (peer_.id != raft::kNoNode) return fmt::format("member {}", HexId(peer_.id));
+  return fmt::format("{}", fmt::join(peer_.urls, ","));
+}
+
 // ---- Dialling. ----
 
 void PeerLink::StartRound() {
@@ -194,9 +208,7 @@ void PeerLink::OnConnected(absl::StatusOr<ScopedFd> socket) {
                                          static_cast<PeerStreamOwner*>(this));
   connector_.reset();
   std::string hello;
-  AppendHello(
-      {.cluster_id = context_->options->cluster_id, .from = context_->options->id, .to = peer_.id},
-      hello);
+  AppendHello(OwnHello(), hello);
   stream_->WriteHandshake(hello);
   timer_ =
       context_->loop->RunAt(context_->loop->Now() + context_->options->handshake_timeout, [this] {
@@ -207,7 +219,7 @@ void PeerLink::OnConnected(absl::StatusOr<ScopedFd> socket) {
 }
 
 void PeerLink::AttemptFailed(std::string_view why) {
-  LogOnce(fmt::format("cannot connect to member {}: {}", HexId(peer_.id), why));
+  LogOnce(fmt::format("cannot connect to {}: {}", PeerName(), why));
   TryNext();
 }
 
@@ -247,10 +259,11 @@ absl::StatusOr<size_t> PeerLink::OnHandshakeBytes(std::string_view input) {
   absl::StatusOr<std::optional<Parsed<Verdict>>> parsed = ParseVerdict(input);
   if (!parsed.ok()) return parsed.status();
   if (!parsed->has_value()) return 0;
-  const Hello hello{
-      .cluster_id = context_->options->cluster_id, .from = context_->options->id, .to = peer_.id};
-  if (std::string reason = ReasonToRefuse((*parsed)->value, hello); !reason.empty()) {
+  const Verdict& verdict = (*parsed)->value;
+  const Hello hello = OwnHello();
+  if (std::string reason = ReasonToRefuse(verdict, hello); !reason.empty()) {
     refused_ = true;
+    if (SaysRemoved(verdict, hello)) owner_->OnRemoved(peer_.id);
     return absl::FailedPreconditionError(reason);
   }
   CancelTimer();
@@ -261,7 +274,8 @@ absl::StatusOr<size_t> PeerLink::OnHandshakeBytes(std::string_view input) {
   rounds_failed_ = 0;
   overflowing_ = false;
   logged_.clear();
-  context_->options->log(fmt::format("connected to member {}", HexId(peer_.id)));
+  context_->options->log(fmt::format("connected to {}", PeerName()));
+  owner_->OnLinkOpen(peer_.id);
   return (*parsed)->size;
 }
 
@@ -289,8 +303,7 @@ void PeerLink::OnStreamClosed(const absl::Status& why) {
   // At once: the peer's process may be fine, or back already. But not again and again.
   const bool lasted = context_->loop->Now() - open_since_ >= context_->options->election_timeout;
   PauseAndRedial(lasted ? Duration(0) : context_->options->redial_max);
-  context_->options->log(
-      fmt::format("lost the connection to member {}: {}", HexId(peer_.id), MessageOf(why)));
+  context_->options->log(fmt::format("lost the connection to {}: {}", PeerName(), MessageOf(why)));
   ReportDown(/*was_open=*/true);
 }
 

@@ -25,6 +25,10 @@ namespace conclave::server {
 class PeerLinkOwner {
  public:
   virtual ~PeerLinkOwner() = default;
+  // Messages and calls can be sent from now on.
+  virtual void OnLinkOpen(raft::NodeId /*peer*/) {}
+  // The peer says that this member was removed from the cluster.
+  virtual void OnRemoved(raft::NodeId /*peer*/) {}
   // An open link was lost, or no address answered. Once until it is open again.
   virtual void OnLinkDown(raft::NodeId peer, bool was_open) = 0;
   // Messages to the peer are being dropped because its queue is full. Once until the queue has
@@ -43,7 +47,8 @@ struct PeerLinkCounters {
 
 class PeerLink : private PeerStreamOwner {
  public:
-  // Begins to dial on the loop's next turn.
+  // Begins to dial on the loop's next turn. A `peer` without an id makes it a guest's: any member
+  // that answers at the addresses is the right one.
   PeerLink(const PeerContext* context, PeerLinkOwner* owner, PeerAddress peer, Random random);
   ~PeerLink() override;
   PeerLink(const PeerLink&) = delete;
@@ -77,6 +82,10 @@ class PeerLink : private PeerStreamOwner {
   absl::Status OnFrame(const Frame& frame) override;
   void OnRoundTrip(Duration elapsed) override;
   void OnStreamClosed(const absl::Status& why) override;
+
+  // What this member says of itself.
+  Hello OwnHello() const;
+  std::string PeerName() const;
 
   // One round tries every address of every URL once; then comes a pause.
   void StartRound();

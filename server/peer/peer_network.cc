@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<PeerNetwork>> PeerNetwork::Start(EventLoop* loop,
   for (const std::string& url : network->options_.listen_urls) {
     if (absl::Status status = network->Listen(url); !status.ok()) return status;
   }
-  for (PeerAddress& peer : peers) network->SetPeer(std::move(peer));
+  network->SetPeers(std::move(peers));
   network->ArmTick();
   return network;
 }
@@ -40,6 +40,7 @@ PeerNetwork::PeerNetwork(EventLoop* loop, Executor* background, PeerNetworkOptio
 PeerNetwork::~PeerNetwork() {
   *alive_ = false;
   loop_->CancelTimer(tick_timer_);
+  for (const auto& [id, peer] : peers_) loop_->CancelTimer(peer.leave_timer);
 }
 
 absl::Status PeerNetwork::Listen(const std::string& url_text) {
@@ -58,8 +59,9 @@ absl::Status PeerNetwork::Listen(const std::string& url_text) {
 }
 
 void PeerNetwork::Accept(ScopedFd fd) {
-  const auto waiting = std::count_if(sessions_.begin(), sessions_.end(),
-                                     [](const auto& entry) { return !entry.second->open(); });
+  const auto waiting = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& entry) {
+    return !entry.second->open() || entry.second->guest();
+  });
   if (static_cast<size_t>(waiting) >= options_.handshakes_max) {
     ++counters_.connections_refused;
     LogRefusal("closed a new connection: too many that have not said who they are");
@@ -120,9 +122,44 @@ std::optional<Instant> PeerNetwork::ConnectedSince(raft::NodeId id) const {
   return peer->second.link->open_since();
 }
 
+void PeerNetwork::SetHandler(PeerMethod method, Handler handler) {
+  if (handler) {
+    handlers_[method] = std::move(handler);
+  } else {
+    handlers_.erase(method);
+  }
+}
+
+// ---- Who the peers are. ----
+
+void PeerNetwork::SetPeers(std::vector<PeerAddress> peers) {
+  std::set<raft::NodeId> listed;
+  for (PeerAddress& peer : peers) {
+    listed.insert(peer.id);
+    SetPeer(std::move(peer));
+  }
+  for (auto& [id, peer] : peers_) {
+    if (listed.contains(id) || (peer.stranger && !options_.is_removed(id))) continue;
+    LeaveLater(id, peer);
+  }
+}
+
+void PeerNetwork::LeaveLater(raft::NodeId id, Peer& peer) {
+  if (peer.leave_timer != 0) return;
+  peer.leave_timer = loop_->RunAt(loop_->Now() + options_.election_timeout, [this, id] {
+    peers_[id].leave_timer = 0;
+    RemovePeer(id);
+  });
+}
+
 void PeerNetwork::SetPeer(PeerAddress peer) {
-  if (peer.id == options_.id) return;
+  if (peer.id == options_.id) {
+    options_.own_urls = std::move(peer.urls);
+    return;
+  }
   Peer& entry = peers_[peer.id];
+  entry.stranger = false;
+  loop_->CancelTimer(std::exchange(entry.leave_timer, 0));
   if (entry.link != nullptr) {
     entry.link->SetUrls(std::move(peer.urls));
     return;
@@ -139,6 +176,7 @@ void PeerNetwork::RemovePeer(raft::NodeId id) {
     session->Close();
     Retire(session);
   }
+  loop_->CancelTimer(found->second.leave_timer);
   found->second.link->Stop();
   // Destroyed later, as the link may be what is calling.
   loop_->Post([this, alive = alive_, id, link = std::move(found->second.link)] {
@@ -147,7 +185,30 @@ void PeerNetwork::RemovePeer(raft::NodeId id) {
   peers_.erase(found);
 }
 
+bool PeerNetwork::Befriend(const Hello& hello) {
+  const auto strangers = std::count_if(peers_.begin(), peers_.end(),
+                                       [](const auto& entry) { return entry.second.stranger; });
+  if (hello.urls.empty() || static_cast<size_t>(strangers) >= options_.strangers_max) return false;
+  PeerAddress address{.id = hello.from, .urls = {}};
+  for (std::string_view rest = hello.urls; !rest.empty();) {
+    const std::string_view url = rest.substr(0, rest.find(','));
+    address.urls.emplace_back(url);
+    rest.remove_prefix(std::min(rest.size(), url.size() + 1));
+  }
+  options_.log(fmt::format("member {} at {} is new here", HexId(hello.from), hello.urls));
+  SetPeer(std::move(address));
+  peers_[hello.from].stranger = true;
+  return true;
+}
+
 // ---- What the links tell. ----
+
+void PeerNetwork::OnRemoved(raft::NodeId) {
+  if (std::exchange(removed_told_, true)) return;
+  loop_->Post([this, alive = alive_] {
+    if (*alive) options_.removed();
+  });
+}
 
 void PeerNetwork::OnLinkDown(raft::NodeId peer, bool was_open) {
   if (was_open) ++peers_[peer].ended.disconnects;
@@ -165,6 +226,23 @@ void PeerNetwork::OnAnswer(raft::NodeId peer, AnswerFrame answer) {
 }
 
 // ---- What the sessions tell. ----
+
+Verdict PeerNetwork::Judge(const Hello& hello) {
+  Verdict verdict{.cluster_id = options_.cluster_id,
+                  .from = options_.id,
+                  .kind = VerdictKind::kRefused,
+                  .refusal = ReasonToRefuse(hello, options_.cluster_id, options_.id)};
+  if (!verdict.refusal.empty()) return verdict;
+  if (options_.is_removed(hello.from)) {
+    verdict.kind = VerdictKind::kRemoved;
+    verdict.refusal = fmt::format("{} was removed from the cluster", HexId(hello.from));
+  } else if (hello.guest() || peers_.contains(hello.from) || Befriend(hello)) {
+    verdict.kind = VerdictKind::kAccepted;
+  } else {
+    verdict.refusal = fmt::format("{} is not a member of the cluster", HexId(hello.from));
+  }
+  return verdict;
+}
 
 void PeerNetwork::OnSessionOpened(PeerSession* session) {
   Peer& peer = peers_[session->peer()];
@@ -184,17 +262,17 @@ void PeerNetwork::OnMessages(PeerSession*, std::vector<raft::Message>& messages)
 
 void PeerNetwork::OnCall(PeerSession* session, const CallFrame& call) {
   const auto handler = handlers_.find(call.method);
-  if (handler == handlers_.end() || !handler->second) {
+  const bool may_ask = !session->guest() || call.method == PeerMethod::kMembers;
+  if (handler == handlers_.end() || !may_ask) {
     session->SendAnswer(call.call, absl::UnimplementedError("no such call between members here"));
     return;
   }
-  handler->second(call.request,
-           [this, alive = alive_, number = session->number(),
-            id = call.call](absl::StatusOr<std::string> answer) {
-             if (!*alive) return;
-             const auto found = sessions_.find(number);
-             if (found != sessions_.end()) found->second->SendAnswer(id, answer);
-           });
+  handler->second(call.request, [this, alive = alive_, number = session->number(),
+                                 id = call.call](absl::StatusOr<std::string> answer) {
+    if (!*alive) return;
+    const auto found = sessions_.find(number);
+    if (found != sessions_.end()) found->second->SendAnswer(id, answer);
+  });
 }
 
 void PeerNetwork::OnRefused(const std::string& line) {
@@ -210,7 +288,7 @@ void PeerNetwork::OnSessionClosed(PeerSession* session, const absl::Status& why)
         fmt::format("the connection from member {} ended: {}", HexId(peer), MessageOf(why)));
     ++peers_[peer].ended.disconnects;
     ReportUnreachable(peer, /*calls_lost=*/false);
-  } else if (!session->refused()) {
+  } else if (!session->refused() && !session->guest()) {
     LogRefusal(fmt::format("a connection ended before its handshake: {}", MessageOf(why)));
   }
   Retire(session);

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -70,17 +69,23 @@ class PeerNetwork : public raft::Transport,
 
   // PeerCalls. ErrTooManyRequests if too many calls wait, ErrRequestTooLarge if the request does
   // not fit a frame.
-  void SetHandler(PeerMethod method, Handler handler) override {
-    handlers_[method] = std::move(handler);
-  }
+  void SetHandler(PeerMethod method, Handler handler) override;
   std::optional<Instant> ConnectedSince(raft::NodeId peer) const override;
   void CallPeer(raft::NodeId peer, PeerMethod method, std::string request, Duration timeout,
                 Answer answer) override;
 
-  // Adds the peer or changes where it is dialled; an open connection stays. This member itself is
-  // ignored.
+  // The peers are these from now on: dials new ones, ends the connections of those that are no
+  // longer listed an election timeout later (what they have to hand over, and answers that are due,
+  // still get through), and leaves the rest open though they may be dialled elsewhere the next
+  // time. This member's own entry is what it tells strangers of where it listens.
+  //
+  // A member that is not listed may still connect, unless it was removed, and is then a peer like
+  // any other until it is removed: it has joined in a part of the log that is not here yet, and may
+  // be the very one that could bring it.
+  void SetPeers(std::vector<PeerAddress> peers);
+  // One of them: adds it or changes where it is dialled.
   void SetPeer(PeerAddress peer);
-  // Ends its connections and refuses new ones.
+  // Ends its connections.
   void RemovePeer(raft::NodeId id);
 
   // One per listen URL, as bound.
@@ -93,6 +98,8 @@ class PeerNetwork : public raft::Transport,
   struct Peer {
     std::unique_ptr<PeerLink> link;
     PeerSession* session = nullptr;  // the latest that is open; of sessions_
+    bool stranger = false;           // in no list yet
+    TimerId leave_timer = 0;         // set once it is no longer listed
     PeerStats ended;  // sums of the sessions that are over, and disconnects of both kinds
   };
 
@@ -101,16 +108,20 @@ class PeerNetwork : public raft::Transport,
   void Accept(ScopedFd fd);
   void RefuseIfCutOff(const raft::Message& message);
 
+  void OnRemoved(raft::NodeId peer) override;
   void OnLinkDown(raft::NodeId peer, bool was_open) override;
   void OnLinkOverflow(raft::NodeId peer) override;
   void OnAnswer(raft::NodeId peer, AnswerFrame answer) override;
-  bool IsPeer(raft::NodeId id) const override { return peers_.contains(id); }
+  Verdict Judge(const Hello& hello) override;
   void OnSessionOpened(PeerSession* session) override;
   void OnMessages(PeerSession* session, std::vector<raft::Message>& messages) override;
   void OnCall(PeerSession* session, const CallFrame& call) override;
   void OnRefused(const std::string& line) override;
   void OnSessionClosed(PeerSession* session, const absl::Status& why) override;
 
+  void LeaveLater(raft::NodeId id, Peer& peer);
+  // Takes in a member that is in no list; false if there are too many, or it cannot be dialled.
+  bool Befriend(const Hello& hello);
   // Adds what the session did to its peer's sums and destroys it, later: it may be what is calling.
   void Retire(PeerSession* session);
   PeerStats StatsOf(const Peer& peer) const;
@@ -134,6 +145,7 @@ class PeerNetwork : public raft::Transport,
   std::map<uint64_t, std::unique_ptr<PeerSession>> sessions_;  // by number
   uint64_t last_session_ = 0;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  bool removed_told_ = false;
   std::set<raft::NodeId> unreachable_;  // to be told
   std::set<raft::NodeId> calls_lost_;   // likewise
   TimerId tick_timer_ = 0;

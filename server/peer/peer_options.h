@@ -26,7 +26,8 @@ struct PeerNetworkOptions {
   uint64_t cluster_id = 0;
   raft::NodeId id;                       // this member
   std::vector<std::string> listen_urls;  // empty: nobody can connect to this member
-  std::vector<PeerAddress> peers;        // this member itself is skipped
+  std::vector<PeerAddress> peers;        // as of PeerNetwork::SetPeers
+  std::vector<std::string> own_urls;     // where others reach this member, as it tells strangers
   uint64_t seed = 0;                     // of the pauses between attempts to connect
 
   Duration election_timeout = Seconds(1);  // a peer silent for this long is taken for dead
@@ -45,10 +46,15 @@ struct PeerNetworkOptions {
   // arrive; so the same at all members, and above any request that clients may send.
   size_t message_bytes_max = 32 << 20;
   size_t calls_pending_max = 16384;  // questions to all peers not yet answered
-  size_t handshakes_max = 128;       // accepted connections that have not said who they are
+  size_t handshakes_max = 128;  // connections of guests and of those who have not said who they are
+  size_t strangers_max = 16;    // peers that are in no list, and say themselves where they listen
 
   // One line for people about a connection: opened, lost, refused and why.
   absl::AnyInvocable<void(std::string_view line)> log = [](std::string_view) {};
+  // Whether a member of this cluster once had the id and was removed.
+  absl::AnyInvocable<bool(raft::NodeId id)> is_removed = [](raft::NodeId) { return false; };
+  // A peer says that this member itself was removed. Told once, from a task of its own.
+  absl::AnyInvocable<void()> removed = [] {};
   // A ping to `peer` came back after `elapsed`, which includes what was queued before it.
   absl::AnyInvocable<void(raft::NodeId peer, Duration elapsed)> round_trip = [](raft::NodeId,
                                                                                 Duration) {};

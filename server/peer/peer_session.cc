@@ -15,7 +15,8 @@ PeerSession::PeerSession(const PeerContext* context, PeerSessionOwner* owner, ui
   handshake_timer_ = context_->loop->RunAt(deadline, [this] {
     handshake_timer_ = 0;
     stream_.Close();
-    OnStreamClosed(absl::DeadlineExceededError("it did not say who it is"));
+    OnStreamClosed(absl::DeadlineExceededError(guest_ ? "a guest that stayed too long"
+                                                      : "it did not say who it is"));
   });
 }
 
@@ -44,38 +45,35 @@ absl::StatusOr<size_t> PeerSession::OnHandshakeBytes(std::string_view input) {
   if (!parsed.ok()) return parsed.status();
   if (!parsed->has_value()) return 0;
   const Hello& hello = (*parsed)->value;
-  const PeerNetworkOptions& options = *context_->options;
-  Verdict verdict{.cluster_id = options.cluster_id,
-                  .from = options.id,
-                  .refusal = ReasonToRefuse(hello, options.cluster_id, options.id)};
-  if (verdict.refusal.empty() && !owner_->IsPeer(hello.from)) {
-    verdict.refusal = fmt::format("{} is not a member of the cluster", HexId(hello.from));
-  }
+  const Verdict verdict = owner_->Judge(hello);
   std::string answer;
   AppendVerdict(verdict, answer);
   stream_.WriteHandshake(answer);
-  CancelTimer();
-  if (!verdict.refusal.empty()) {
+  if (verdict.kind != VerdictKind::kAccepted) {
+    CancelTimer();
     refused_ = true;
     stream_.CloseAfterFlush();
     owner_->OnRefused(fmt::format("refused a connection from member {} of cluster {}: {}",
                                   HexId(hello.from), HexId(hello.cluster_id), verdict.refusal));
     return (*parsed)->size;
   }
-  peer_ = hello.from;
   open_ = true;
   stream_.StartFrames();
+  guest_ = hello.guest();
+  if (guest_) return (*parsed)->size;
+  CancelTimer();
+  peer_ = hello.from;
   owner_->OnSessionOpened(this);
   return (*parsed)->size;
 }
 
 absl::Status PeerSession::OnFrame(const Frame& frame) {
-  if (frame.kind == FrameKind::kMessages) {
+  if (frame.kind == FrameKind::kMessages && !guest_) {
     // The one copy: the entries of all its messages share this block from here to the log.
     return DecodeMessages(Bytes::Copy(frame.payload), messages_);
   }
   if (frame.kind != FrameKind::kCall) {
-    return absl::DataLossError("answers do not come on a connection that was accepted");
+    return absl::DataLossError("only calls come from a guest, and no answers from a peer here");
   }
   absl::StatusOr<CallFrame> call = DecodeCall(frame.payload);
   if (!call.ok()) return call.status();

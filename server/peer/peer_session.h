@@ -1,7 +1,8 @@
 // A connection that another member dialled: learns who it is, agrees or refuses with a reason, then
 // receives that member's raft messages and calls and sends back answers. Owned by PeerNetwork, on
 // the loop's lane. A message that claims to come from anybody but the member that shook hands, or
-// to go elsewhere than here, is dropped and counted.
+// to go elsewhere than here, is dropped and counted. A guest, who is no member yet, may only ask,
+// and must be gone when the time for a handshake is over.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +24,17 @@ class PeerSession;
 class PeerSessionOwner {
  public:
   virtual ~PeerSessionOwner() = default;
-  // Whether a member of this id may connect.
-  virtual bool IsPeer(raft::NodeId id) const = 0;
-  // The handshake is done: session->peer() is who it says.
+  // Whether who said `hello` may connect. What the verdict says of this member is filled in.
+  virtual Verdict Judge(const Hello& hello) = 0;
+  // The handshake of a member is done: session->peer() is who it says.
   virtual void OnSessionOpened(PeerSession* session) = 0;
   // All messages of one read, in order.
   virtual void OnMessages(PeerSession* session, std::vector<raft::Message>& messages) = 0;
   virtual void OnCall(PeerSession* session, const CallFrame& call) = 0;
   // Refused: why not, in words. Called before OnSessionClosed.
   virtual void OnRefused(const std::string& line) = 0;
-  // The last call, not made after Close. session->peer() is kNoNode if there was no handshake.
+  // The last call, not made after Close. session->peer() is kNoNode if there was no handshake, or
+  // that of a guest.
   virtual void OnSessionClosed(PeerSession* session, const absl::Status& why) = 0;
 };
 
@@ -49,6 +51,7 @@ class PeerSession : private PeerStreamOwner {
   // Who dialled; kNoNode before the handshake, still known after the end.
   raft::NodeId peer() const { return peer_; }
   bool refused() const { return refused_; }
+  bool guest() const { return guest_; }
 
   // Dropped if the session is closed; closes it if the peer does not read its answers.
   void SendAnswer(uint64_t call, const absl::StatusOr<std::string>& answer);
@@ -77,6 +80,7 @@ class PeerSession : private PeerStreamOwner {
   TimerId handshake_timer_ = 0;
   bool open_ = false;
   bool refused_ = false;
+  bool guest_ = false;
   raft::NodeId peer_;
   std::vector<raft::Message> messages_;  // of the read under way; kept for its capacity
   uint64_t messages_spoofed_ = 0;

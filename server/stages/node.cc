@@ -30,6 +30,14 @@ SnapshotFetcherOptions FetcherOptions(const NodeOptions& options, uint64_t seed)
   return fetcher;
 }
 
+// Whether the state machine's member list may be another one after it. The name and the client URLs
+// that members publish of themselves concern nobody here.
+bool ChangesMembers(const raft::Entry& entry) {
+  if (entry.kind == raft::EntryKind::kConfiguration) return true;
+  if (entry.kind != raft::EntryKind::kCommand || entry.payload.size() == 0) return false;
+  return kv::CommandKind(entry.payload.view().front()) == kv::CommandKind::kMemberUpdate;
+}
+
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
 
 }  // namespace
@@ -38,6 +46,7 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
            uint64_t seed)
     : options_(options),
       parts_(parts),
+      unapplied_(recovered),
       core_(options.core, std::move(recovered), seed, parts.lane->Now()),
       proposer_({.member = options.core.id,
                  .first_request_id = FirstId(seed, "request"),
@@ -55,6 +64,9 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
+      log_watchdog_(options.log_watchdog, parts.lane),
+      space_(options.space, options.core.id, parts.lane, parts.file_system, parts.store, &proposer_,
+             [this](bool low) { OnSpaceLow(low); }),
       snapshot_source_(
           options.snapshot_source, parts.lane, parts.background, parts.engine, parts.store,
           &core_,
@@ -64,20 +76,24 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
           FetcherOptions(options, seed), parts.lane, parts.background, parts.peers, parts.engine_home,
           {.fetched = [this](const raft::LogStart& start) { raft_.SnapshotFetched(start); },
            .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
-      raft_(parts.lane, &core_, parts.wal, parts.transport, this) {
+      raft_(parts.lane, &core_, parts.wal, parts.transport, &log_watchdog_, this) {
   parts.peers->SetHandler(PeerMethod::kSnapshotChunk,
                           [this](std::string_view request, PeerCalls::Answer answer) {
                             snapshot_source_.Answer(request, std::move(answer));
                           });
+  TakeMembers();
 }
 
 Node::~Node() {
   *alive_ = false;
+  parts_.wal->SetSpaceObserver(nullptr);
   parts_.peers->SetHandler(PeerMethod::kSnapshotChunk, nullptr);
 }
 
 void Node::Start() {
   compactor_.Start();
+  parts_.wal->SetSpaceObserver([this](bool low) { space_.SetLogShort(low); });
+  space_.Start();
   raft_.Wake();
 }
 
@@ -88,6 +104,17 @@ void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Don
     return;
   }
   proposer_.Propose(kind, request, std::move(done));
+}
+
+void Node::ChangeMembers(kv::CommandKind kind, std::string_view request,
+                         std::vector<raft::MemberChange> changes, Proposer::Done done) {
+  proposer_.ProposeChange(kind, request, std::move(changes), role_.term, std::move(done));
+}
+
+std::vector<etcdserverpb::Member> Node::KnownMembers() const {
+  std::vector<etcdserverpb::Member> members = parts_.store->Members();
+  for (etcdserverpb::Member& added : unapplied_.Added()) members.push_back(std::move(added));
+  return members;
 }
 
 void Node::ReadAsLessor(ReadGate::Done done) {
@@ -158,6 +185,22 @@ std::vector<raft::Proposal> Node::TakeProposals(raft::Term term, bool leading) {
 
 std::optional<raft::ReadId> Node::TakeRead() { return reads_.TakeRead(); }
 
+void Node::OnAppend(const raft::AppendTask& task) {
+  if (unapplied_.OnAppend(task)) TakeMembers();
+}
+
+void Node::TakeMembers() {
+  is_learner_ = false;
+  for (const etcdserverpb::Member& member : parts_.store->Members()) {
+    if (member.id() == id().value()) is_learner_ = member.islearner();
+  }
+  if (observer_ == nullptr) return;
+  observer_->OnMembersChanged();
+  if (!parts_.store->IsRemoved(id().value()) || removed_told_) return;
+  removed_told_ = true;
+  observer_->OnRemoved();
+}
+
 void Node::OnRoleChange(const raft::RoleChange& change) {
   if (change.leader != role_.leader && change.leader != raft::kNoNode) ++leader_changes_;
   role_ = change;
@@ -177,15 +220,26 @@ void Node::OnReadsReady(const std::vector<raft::ReadReady>& ready) { reads_.OnRe
 
 void Node::OnReadsFailed(const std::vector<raft::ReadFailed>& failed) { reads_.OnFailed(failed); }
 
-void Node::OnApply(std::vector<raft::Entry> entries) { apply_.Apply(entries); }
+void Node::OnApply(std::vector<raft::Entry> entries) {
+  const bool changes = std::any_of(entries.begin(), entries.end(), ChangesMembers);
+  apply_.Apply(entries);
+  if (changes) TakeMembers();
+}
 
 void Node::OnApplied(const raft::Entry& last, size_t bytes) {
+  unapplied_.OnApplied(last.index);
+  applied_term_ = last.term;
   leases_.OnApplied(last.term);
   reads_.OnApplied(last.index);
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
   snapshot_source_.OnApplied(bytes);
   raft_.Applied(last.index);
+}
+
+void Node::OnSpaceLow(bool low) {
+  log_watchdog_.SetSpaceLow(low);
+  if (observer_ != nullptr) observer_->OnSpaceLow(low);
 }
 
 void Node::OnFetchSnapshot(const raft::SnapshotWanted& wanted) { snapshot_fetcher_.Fetch(wanted); }
@@ -211,6 +265,9 @@ void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Eng
     if (!removed.ok()) Fatal(fmt::format("the old engine stays: {}", MessageOf(removed)));
   });
 
+  unapplied_.OnApplied(start.index);
+  applied_term_ = start.term;
+  TakeMembers();
   apply_.OnInstalled();
   leases_.OnApplied(start.term);
   reads_.OnApplied(start.index);

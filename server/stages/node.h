@@ -25,11 +25,14 @@
 #include "server/stages/auto_compactor.h"
 #include "server/stages/lease_stage.h"
 #include "server/stages/log_keeper.h"
+#include "server/stages/log_watchdog.h"
 #include "server/stages/proposer.h"
 #include "server/stages/raft_stage.h"
 #include "server/stages/read_gate.h"
 #include "server/stages/snapshot_fetcher.h"
 #include "server/stages/snapshot_source.h"
+#include "server/stages/space_watch.h"
+#include "server/stages/unapplied_members.h"
 
 namespace conclave::server {
 
@@ -40,6 +43,8 @@ struct NodeOptions {
   std::vector<std::string> client_urls = {};  // as published in the member list
   size_t unapplied_entries_max = 5000;  // committed but not applied; beyond it: too many requests
   LogKeeperOptions log_keeper = {};
+  LogWatchdogOptions log_watchdog = {};
+  SpaceWatchOptions space = {};
   ApplyStageOptions apply = {};
   AutoCompactorOptions auto_compaction = {};
   SnapshotSourceOptions snapshot_source = {};
@@ -59,6 +64,7 @@ struct NodeParts {
   // one in the background keeps a copy of the pointer meanwhile, and lets it go there.
   std::shared_ptr<kv::Engine>* engine = nullptr;
   kv::Store* store = nullptr;
+  FileSystem* file_system = nullptr;  // to ask for space; nullptr: not asked
 };
 
 // Told of what the rest of the server cares about; on the lane.
@@ -70,6 +76,13 @@ class NodeObserver {
   virtual void OnPublished() = 0;
   // A snapshot is fetched, handed out or installed, or was given up: one line for people.
   virtual void OnSnapshotNews(std::string_view line) = 0;
+  // Node::KnownMembers may have changed. Also told when a change of membership that was in the log
+  // is taken back.
+  virtual void OnMembersChanged() = 0;
+  // This member has applied its own removal: it has no business here any more. Told once.
+  virtual void OnRemoved() = 0;
+  // A disk of this member runs short of space, or no longer does.
+  virtual void OnSpaceLow(bool low) = 0;
 };
 
 struct NodeCounters {
@@ -96,6 +109,18 @@ class Node : private RaftStageOwner {
   // Replicates and applies a command; `done` gets the result of applying or an error of the errors
   // table.
   void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done);
+  // A command that changes the members, with the change of the configuration that it stands for
+  // (none for a change of URLs). As the present leader, or fails with ErrNotLeader, and then it has
+  // certainly not been done. Whoever proposes it has asked Store::CheckMemberChange while
+  // MembersSettled().
+  void ChangeMembers(kv::CommandKind kind, std::string_view request,
+                     std::vector<raft::MemberChange> changes, Proposer::Done done);
+  // Every change of membership in the log is applied, and if this member leads then also all that
+  // former leaders have left: what the store says of the members is what raft goes by.
+  bool MembersSettled() const { return unapplied_.empty() && applied_term_ == role_.term; }
+  // The store's members, and those that entries not applied yet will add. Sorted by id but for
+  // these.
+  std::vector<etcdserverpb::Member> KnownMembers() const;
   // Linearizable: `done` with OK may read the store.
   void Read(ReadGate::Done done) { reads_.Read(std::move(done)); }
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
@@ -103,6 +128,7 @@ class Node : private RaftStageOwner {
   void ReadAsLessor(ReadGate::Done done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
+  SpaceWatch& space() { return space_; }
 
   // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table,
   // also if another member than `target` came to lead.
@@ -116,7 +142,9 @@ class Node : private RaftStageOwner {
   raft::CoreStatus Status() const { return core_.Status(); }
   const raft::Core& core() const { return core_; }
   raft::NodeId leader() const { return role_.leader; }
-  bool IsLearner() const { return core_.configuration().IsLearner(id()); }
+  // By the member list: a member that was added as a voter is none, though raft gives it its vote
+  // only once it has caught up (server/api/member_keeper.h).
+  bool IsLearner() const { return is_learner_; }
   bool leading() const { return role_.role == raft::RoleName::kLeader; }
   raft::NodeId id() const { return options_.core.id; }
   uint64_t cluster_id() const { return options_.cluster_id; }
@@ -134,6 +162,7 @@ class Node : private RaftStageOwner {
  private:
   std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading) override;
   std::optional<raft::ReadId> TakeRead() override;
+  void OnAppend(const raft::AppendTask& task) override;
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) override;
   void OnReadsReady(const std::vector<raft::ReadReady>& ready) override;
@@ -145,6 +174,9 @@ class Node : private RaftStageOwner {
 
   void OnApplied(const raft::Entry& last, size_t bytes);
   void OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine);
+  // The member list or what the log adds to it may have changed.
+  void TakeMembers();
+  void OnSpaceLow(bool low);
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
   void TellSnapshotNews(std::string_view line);
@@ -155,6 +187,7 @@ class Node : private RaftStageOwner {
   const NodeOptions options_;
   const NodeParts parts_;
   NodeObserver* observer_ = nullptr;
+  UnappliedMembers unapplied_;
   raft::Core core_;
   Proposer proposer_;
   ReadGate reads_;
@@ -162,10 +195,15 @@ class Node : private RaftStageOwner {
   LeaseStage leases_;
   AutoCompactor compactor_;
   LogKeeper log_keeper_;
+  LogWatchdog log_watchdog_;
+  SpaceWatch space_;
   SnapshotSource snapshot_source_;
   SnapshotFetcher snapshot_fetcher_;
   RaftStage raft_;
   raft::RoleChange role_;
+  raft::Term applied_term_;
+  bool is_learner_ = false;
+  bool removed_told_ = false;
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;

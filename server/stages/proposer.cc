@@ -27,28 +27,36 @@ Proposer::~Proposer() {
 }
 
 void Proposer::Propose(kv::CommandKind kind, std::string_view request, Done done) {
-  Add(kind, request, std::nullopt, std::move(done));
+  Request entry;
+  entry.done = std::move(done);
+  Add(kind, request, std::move(entry));
 }
 
 void Proposer::ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term,
                                Done done) {
-  Add(kind, request, term, std::move(done));
+  ProposeChange(kind, request, {}, term, std::move(done));
 }
 
-void Proposer::Add(kv::CommandKind kind, std::string_view request,
-                   std::optional<raft::Term> only_in_term, Done done) {
+void Proposer::ProposeChange(kv::CommandKind kind, std::string_view request,
+                             std::vector<raft::MemberChange> changes, raft::Term term, Done done) {
+  Request entry;
+  entry.done = std::move(done);
+  entry.only_in_term = term;
+  entry.changes = std::move(changes);
+  Add(kind, request, std::move(entry));
+}
+
+void Proposer::Add(kv::CommandKind kind, std::string_view request, Request entry) {
   if (requests_.size() >= options_.requests_max || bytes_ + request.size() > options_.bytes_max) {
     ++failed_total_;
-    done({.status = kv::ErrTooManyRequests(), .response = {}});
+    entry.done({.status = kv::ErrTooManyRequests(), .response = {}});
     return;
   }
   const uint64_t id = next_request_id_++;
-  Request& entry = requests_[id];
   entry.payload = kv::EncodeCommand(
       {.kind = kind, .proposer = options_.member.value(), .request_id = id}, request);
-  entry.done = std::move(done);
-  entry.only_in_term = only_in_term;
   bytes_ += entry.payload.size();
+  requests_.emplace(id, std::move(entry));
   deadlines_.emplace_back(lane_->Now() + options_.timeout, id);
   ArmTimer();
   waiting_.push_back(id);
@@ -101,7 +109,7 @@ std::optional<raft::Proposal> Proposer::StartAttempt(uint64_t request_id, raft::
   request.in_flight = true;
   request.maybe_skipped = false;
   request.attempt_term = term;
-  return raft::Proposal{AttemptId(request_id, request.attempt), request.payload};
+  return raft::Proposal{AttemptId(request_id, request.attempt), request.payload, request.changes};
 }
 
 void Proposer::OnFailed(const std::vector<raft::ProposalFailed>& failed) {
@@ -114,13 +122,29 @@ void Proposer::OnFailed(const std::vector<raft::ProposalFailed>& failed) {
       SIM_REACHED("stages.proposal.late_refusal");
       continue;
     }
-    if (failure.reason == raft::RejectReason::kTooMany) {
+    OnRefused(id, request, failure.reason);
+  }
+}
+
+void Proposer::OnRefused(uint64_t request_id, Request& request, raft::RejectReason reason) {
+  switch (reason) {
+    case raft::RejectReason::kTooMany:
       SIM_REACHED("stages.proposal.refused_too_many");
-      Fail(id, kv::ErrTooManyRequests());
-    } else {
-      SIM_REACHED("stages.proposal.requeued_after_refusal");
-      Requeue(id, request);
+      return Fail(request_id, kv::ErrTooManyRequests());
+    case raft::RejectReason::kChangeUnderWay:
+      SIM_REACHED("stages.proposal.change_under_way");
+      return Rest(request_id, request);
+    case raft::RejectReason::kBadChange: {
+      // Whoever proposed it has asked the state machine, which lags behind the log.
+      SIM_REACHED("stages.proposal.bad_change");
+      const bool removes = !request.changes.empty() &&
+                           request.changes.front().kind == raft::MemberChangeKind::kRemove;
+      return Fail(request_id, removes ? kv::ErrMemberNotFound() : kv::ErrMemberExists());
     }
+    case raft::RejectReason::kNoLeader:
+    case raft::RejectReason::kTransferring:
+      SIM_REACHED("stages.proposal.requeued_after_refusal");
+      return Requeue(request_id, request);
   }
 }
 
@@ -129,6 +153,10 @@ void Proposer::Requeue(uint64_t request_id, Request& request) {
     Fail(request_id, kv::ErrNotLeader());
     return;
   }
+  Rest(request_id, request);
+}
+
+void Proposer::Rest(uint64_t request_id, Request& request) {
   request.in_flight = false;
   ++request.attempt;
   resting_.push_back(request_id);

@@ -49,6 +49,10 @@ class Proposer {
   // Likewise, but only as the leader of `term`: fails with ErrNotLeader rather than being passed on
   // or tried again. For decisions that are the leader's own, such as the end of a lease.
   void ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term, Done done);
+  // Likewise, with a change of the configuration that the command belongs to. Waits until the
+  // timeout while raft has another change under way.
+  void ProposeChange(kv::CommandKind kind, std::string_view request,
+                     std::vector<raft::MemberChange> changes, raft::Term term, Done done);
 
   // The raft stage's side (RaftStageOwner).
   std::vector<raft::Proposal> TakeProposals(raft::Term term, bool leading);
@@ -61,9 +65,9 @@ class Proposer {
   // An entry of `term` was applied and every result up to it handed over: attempts of earlier terms
   // are void.
   void OnAppliedTerm(raft::Term term);
-  // A snapshot took the place of the state, as of an entry of `term`: the entries it has skipped are
-  // applied, and nobody was told which they were. An attempt of this term or an earlier one may be
-  // among them, so it is not made again; a request whose outcome will never be known times out
+  // A snapshot took the place of the state, as of an entry of `term`: the entries it has skipped
+  // are applied, and nobody was told which they were. An attempt of this term or an earlier one may
+  // be among them, so it is not made again; a request whose outcome will never be known times out
   // (docs/snapshots.md).
   void OnInstalled(raft::Term term);
 
@@ -76,20 +80,23 @@ class Proposer {
     Done done;
     uint16_t attempt = 0;
     bool in_flight = false;
-    bool leader_lost = false;  // its leader went away while it was in flight
+    bool leader_lost = false;    // its leader went away while it was in flight
     bool maybe_skipped = false;  // its entry may be one that a snapshot has skipped
-    raft::Term attempt_term;   // while in flight
+    raft::Term attempt_term;     // while in flight
     std::optional<raft::Term> only_in_term;
+    std::vector<raft::MemberChange> changes;
   };
 
-  void Add(kv::CommandKind kind, std::string_view request, std::optional<raft::Term> only_in_term,
-           Done done);
+  void Add(kv::CommandKind kind, std::string_view request, Request entry);
   raft::ProposalId AttemptId(uint64_t request_id, uint16_t attempt) const;
   uint64_t RequestIdOf(raft::ProposalId attempt) const;
   // Makes the request part of an attempt in `term`; nullopt if it is not to be proposed now.
   std::optional<raft::Proposal> StartAttempt(uint64_t request_id, raft::Term term, bool leading);
+  // Its attempt was refused for a reason given by raft.
+  void OnRefused(uint64_t request_id, Request& request, raft::RejectReason reason);
   // Its attempt is void; it rests before the next one.
   void Requeue(uint64_t request_id, Request& request);
+  void Rest(uint64_t request_id, Request& request);
   void EndRest();
   // All attempts of earlier terms than `term` are void, but for those that a snapshot may have
   // skipped.

@@ -253,5 +253,49 @@ TEST_F(ProposerTest, TimeoutsSayWhatIsKnown) {
   }
 }
 
+// ---- Changes of membership. ----
+
+class ChangeProposerTest : public ProposerTest {
+ protected:
+  void Change(raft::MemberChangeKind kind, uint64_t term) {
+    proposer_.ProposeChange(kv::CommandKind::kMemberAdd, "member", {{kind, NodeId(9)}}, Term(term),
+                            [this](kv::ApplyResult result) { answers_.push_back(result.status); });
+  }
+};
+
+TEST_F(ChangeProposerTest, CarriesItsChangesAndWaitsWhileAnotherIsUnderWay) {
+  SetLeader(kSelf, 1);
+  Change(raft::MemberChangeKind::kAddLearner, 1);
+  const Proposal first = Take(1, 1, /*leading=*/true)[0];
+  ASSERT_EQ(first.changes.size(), 1u);
+  EXPECT_EQ(first.changes[0].node, NodeId(9));
+  proposer_.OnFailed({{first.id, RejectReason::kChangeUnderWay}});
+  Take(1, 0, /*leading=*/true);
+  lane_.Advance(Milliseconds(20));
+  const Proposal second = Take(1, 1, /*leading=*/true)[0];
+  EXPECT_EQ(second.changes, first.changes);
+  EXPECT_TRUE(answers_.empty());
+  lane_.Advance(Seconds(8));
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrTimeout()});
+}
+
+TEST_F(ChangeProposerTest, AChangeThatDoesNotFitSaysWhy) {
+  SetLeader(kSelf, 1);
+  Change(raft::MemberChangeKind::kAddLearner, 1);
+  proposer_.OnFailed({{Take(1, 1, true)[0].id, RejectReason::kBadChange}});
+  Change(raft::MemberChangeKind::kRemove, 1);
+  proposer_.OnFailed({{Take(1, 1, true)[0].id, RejectReason::kBadChange}});
+  EXPECT_EQ(answers_, (std::vector<absl::Status>{kv::ErrMemberExists(), kv::ErrMemberNotFound()}));
+}
+
+TEST_F(ChangeProposerTest, AChangeIsNeverMadeInAnotherTerm) {
+  SetLeader(kSelf, 1);
+  Change(raft::MemberChangeKind::kAddLearner, 1);
+  proposer_.OnFailed({{Take(1, 1, true)[0].id, RejectReason::kChangeUnderWay}});
+  SetLeader(kSelf, 2);
+  Take(2, 0, /*leading=*/true);
+  EXPECT_EQ(answers_, std::vector<absl::Status>{kv::ErrNotLeader()});
+}
+
 }  // namespace
 }  // namespace conclave::server

@@ -7,8 +7,13 @@ namespace conclave::server {
 using raft::Event;
 
 RaftStage::RaftStage(Executor* lane, raft::Core* core, raft::Wal* wal, raft::Transport* transport,
-                     RaftStageOwner* owner)
-    : lane_(lane), core_(core), wal_(wal), transport_(transport), owner_(owner) {
+                     LogWatchdog* watchdog, RaftStageOwner* owner)
+    : lane_(lane),
+      core_(core),
+      wal_(wal),
+      transport_(transport),
+      watchdog_(watchdog),
+      owner_(owner) {
   transport_->SetReceiver({
       .received =
           [this](std::vector<raft::Message>& messages) {
@@ -62,6 +67,7 @@ void RaftStage::Drain() {
 }
 
 void RaftStage::CarryOut(raft::Output output) {
+  if (output.append) owner_->OnAppend(*output.append);
   // The leader's requests leave before its own write is handed over, so that the disks work at the
   // same time.
   if (!output.messages.empty()) transport_->Send(std::move(output.messages));
@@ -82,8 +88,10 @@ void RaftStage::CarryOut(raft::Output output) {
 void RaftStage::StartAppend(raft::AppendTask task) {
   std::vector<raft::Message> after = std::move(task.after_durable);
   const raft::WriteId write = task.write;
+  watchdog_->WriteStarted();
   wal_->Append(task, [this, alive = alive_, write, after = std::move(after)]() mutable {
     if (!*alive) return;
+    watchdog_->WriteDone();
     if (!after.empty()) transport_->Send(std::move(after));
     Enqueue(raft::Appended{write});
   });

@@ -12,6 +12,7 @@
 #include "raft/core/core.h"
 #include "raft/transport/transport.h"
 #include "raft/wal/wal.h"
+#include "server/stages/log_watchdog.h"
 
 namespace conclave::server {
 
@@ -26,6 +27,9 @@ class RaftStageOwner {
   // A batch of linearizable reads that wait for a read index, if there is one.
   virtual std::optional<raft::ReadId> TakeRead() = 0;
 
+  // A write to the log is about to be handed over, before anything that was drained with it.
+  virtual void OnAppend(const raft::AppendTask& task) = 0;
+
   // In this order after every drain that has something for it.
   virtual void OnRoleChange(const raft::RoleChange& change) = 0;
   virtual void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) = 0;
@@ -33,8 +37,8 @@ class RaftStageOwner {
   virtual void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) = 0;
   // Output::fetch_snapshot; SnapshotFetched is called back once it is here.
   virtual void OnFetchSnapshot(const raft::SnapshotWanted& wanted) = 0;
-  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched has
-  // taken the place of the state machine's.
+  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched
+  // has taken the place of the state machine's.
   virtual void OnInstallSnapshot(const raft::LogStart& start) = 0;
   // Rule R2 of raft/core/core.h: in order; Applied is called back once it is done.
   virtual void OnApply(std::vector<raft::Entry> entries) = 0;
@@ -44,7 +48,7 @@ class RaftStage {
  public:
   // None is owned; all must outlive the stage. Registers itself as the transport's receiver.
   RaftStage(Executor* lane, raft::Core* core, raft::Wal* wal, raft::Transport* transport,
-            RaftStageOwner* owner);
+            LogWatchdog* watchdog, RaftStageOwner* owner);
   ~RaftStage();
   RaftStage(const RaftStage&) = delete;
   RaftStage& operator=(const RaftStage&) = delete;
@@ -70,6 +74,7 @@ class RaftStage {
   raft::Core* const core_;
   raft::Wal* const wal_;
   raft::Transport* const transport_;
+  LogWatchdog* const watchdog_;
   RaftStageOwner* const owner_;
 
   std::vector<raft::Event> events_;

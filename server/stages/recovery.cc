@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "raft/base/check.h"
@@ -43,13 +42,6 @@ absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::
   recovered.snapshot_term = found.snapshot_term;
   recovered.applied = applied;
   recovered.lost_through = found.lost_through;
-  // A snapshot may bring a term that the hard state does not know yet. This member cannot have
-  // voted in it: its vote would be there.
-  const Term seen = std::max(found.snapshot_term, term);
-  if (seen > recovered.hard_state.term) {
-    SIM_REACHED("snapshot.recovery.new_term");
-    recovered.hard_state = {.term = seen, .vote = raft::kNoNode};
-  }
   if (Fits(found, applied, term)) {
     recovered.configuration = std::move(found.configuration);
     recovered.entries = std::move(found.entries);
@@ -61,6 +53,7 @@ absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::
   if (applied < found.snapshot_index || (!installed && !lost)) return PartIsMissing(found, applied);
   if (installed) SIM_REACHED("snapshot.recovery.log_from_before");
   if (!installed) SIM_REACHED("snapshot.recovery.end_of_log_lost");
+  // Its term may be one that the hard state does not know yet: the core writes it with the reset.
   recovered.snapshot_index = applied;
   recovered.snapshot_term = term;
   recovered.configuration = std::move(found.configuration);

@@ -110,8 +110,12 @@ TEST_F(RecoveryTest, SnapshotBringsItsTermWithoutAVote) {
   Install();
   const auto recovered = Recover(Log(5, 9, 2), *store_);
   ASSERT_TRUE(recovered.ok());
-  EXPECT_EQ(recovered->hard_state.term, Term(6));
-  EXPECT_EQ(recovered->hard_state.vote, raft::kNoNode);
+  raft::CoreConfig config;
+  config.id = NodeId(1);
+  raft::Core core(config, *recovered, /*seed=*/1, Instant(Seconds(1)));
+  const raft::Output output = core.TakeOutput();
+  ASSERT_TRUE(output.append.has_value());
+  EXPECT_EQ(output.append->hard_state, (raft::HardState{Term(6), raft::kNoNode}));
 }
 
 TEST_F(RecoveryTest, AVoteOfTheSnapshotsTermStays) {

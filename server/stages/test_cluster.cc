@@ -16,7 +16,11 @@ constexpr uint64_t kClusterId = 0xc0;
 
 raft::WalOptions WalOptionsOf(raft::NodeId id) {
   // Small segments: a disk in memory is zeroed by hand, and a new segment is begun now and then.
-  return {.directory = "wal", .cluster_id = kClusterId, .member = id, .segment_bytes = 256 << 10};
+  return {.directory = "wal",
+          .cluster_id = kClusterId,
+          .member = id,
+          .segment_bytes = 256 << 10,
+          .reserve_bytes = 256 << 10};
 }
 
 }  // namespace
@@ -41,7 +45,9 @@ void TestPeers::CallPeer(raft::NodeId peer, PeerMethod method, std::string reque
   const auto finish = [this, alive = alive_, call](const absl::StatusOr<std::string>& with) {
     if (*alive) Finish(call, with);
   };
-  TestPeers* const other = cluster_->members_[peer.value() - 1]->peers.get();
+  const size_t index = cluster_->IndexOf(peer);
+  TestPeers* const other =
+      index < cluster_->size() ? cluster_->members_[index]->peers.get() : nullptr;
   if (!ConnectedSince(peer) || other == nullptr) {
     return lane.Post([finish] { finish(kv::ErrNoLeader()); });
   }
@@ -89,16 +95,8 @@ void TestBackground::Post(Task task) {
 
 TestCluster::TestCluster(size_t members, uint64_t seed, const NodeOptions& options,
                          Duration background)
-    : options_(options), background_delay_(background), random_(seed) {
-  for (size_t i = 0; i < members; ++i) {
-    members_.push_back(std::make_unique<TestMember>());
-    members_.back()->id = raft::NodeId(i + 1);
-  }
-  for (auto& member : members_) {
-    const absl::Status created = raft::Wal::Create(
-        member->disk, WalOptionsOf(member->id), {.voters = Ids(), .outgoing = {}, .learners = {}});
-    CHECK_MSG(created.ok(), MessageOf(created));
-  }
+    : members_at_start_(members), options_(options), background_delay_(background), random_(seed) {
+  for (size_t i = 0; i < members; ++i) Create(raft::NodeId(i + 1));
   for (size_t i = 0; i < members; ++i) Restart(i);
 }
 
@@ -108,15 +106,41 @@ TestCluster::~TestCluster() {
   }
 }
 
-std::vector<raft::NodeId> TestCluster::Ids() const {
-  std::vector<raft::NodeId> ids;
-  for (const auto& member : members_) ids.push_back(member->id);
-  return ids;
+TestMember& TestCluster::Create(raft::NodeId id) {
+  TestMember& member = *members_.emplace_back(std::make_unique<TestMember>());
+  member.id = id;
+  const absl::Status created =
+      raft::Wal::Create(member.disk, WalOptionsOf(id), BootstrapConfiguration());
+  CHECK_MSG(created.ok(), MessageOf(created));
+  return member;
+}
+
+size_t TestCluster::Join(raft::NodeId id) {
+  Create(id);
+  Restart(members_.size() - 1);
+  return members_.size() - 1;
+}
+
+size_t TestCluster::IndexOf(raft::NodeId id) const {
+  size_t index = 0;
+  while (index < members_.size() && members_[index]->id != id) ++index;
+  return index;
+}
+
+raft::Configuration TestCluster::BootstrapConfiguration() const {
+  raft::Configuration configuration;
+  for (size_t i = 0; i < members_at_start_; ++i) {
+    configuration.voters.push_back(raft::NodeId(i + 1));
+  }
+  return configuration;
 }
 
 std::vector<etcdserverpb::Member> TestCluster::BootstrapMembers() const {
-  std::vector<etcdserverpb::Member> members(members_.size());
-  for (size_t i = 0; i < members.size(); ++i) members[i].set_id(members_[i]->id.value());
+  std::vector<etcdserverpb::Member> members(members_at_start_);
+  for (size_t i = 0; i < members.size(); ++i) {
+    members[i].set_id(i + 1);
+    members[i].add_peerurls("http://m" + std::to_string(i) + ":2380");
+  }
   return members;
 }
 
@@ -170,7 +194,8 @@ void TestCluster::Restart(size_t index) {
                   .peers = member.peers.get(),
                   .engine_home = member.home.get(),
                   .engine = &member.engine,
-                  .store = member.store.get()};
+                  .store = member.store.get(),
+                  .file_system = &member.disk};
   auto recovered = Recover(std::move(opened->contents), *member.store);
   CHECK_MSG(recovered.ok(), MessageOf(recovered.status()));
   member.node = std::make_unique<Node>(options, parts, *std::move(recovered), random_.Next());
@@ -198,8 +223,9 @@ void TestCluster::Deliver(const raft::Message& message) {
   lane_.RunAt(lane_.Now() + Delay(), [this, bytes = Bytes::Copy(bytes)] {
     auto decoded = raft::DecodeMessage(bytes);
     CHECK_MSG(decoded.ok(), MessageOf(decoded.status()));
-    TestMember& to = *members_[decoded->to.value() - 1];
-    if (to.node == nullptr || cuts_.contains({decoded->from, decoded->to})) return;
+    const size_t index = IndexOf(decoded->to);
+    if (index == size() || !up(index) || cuts_.contains({decoded->from, decoded->to})) return;
+    TestMember& to = *members_[index];
     std::vector<raft::Message> messages{*std::move(decoded)};
     to.transport->receiver_.received(messages);
   });

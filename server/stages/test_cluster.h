@@ -121,6 +121,11 @@ class TestCluster {
               Duration background = {});
   ~TestCluster();
 
+  // Starts a further member, with an empty disk; the others must have added it. Returns its index.
+  size_t Join(raft::NodeId id);
+  // size() if there is none.
+  size_t IndexOf(raft::NodeId id) const;
+
   // Ends the member's process; the disk keeps what was synced, and by chance some of the rest.
   void Crash(size_t member);
   // Ends it as SIGTERM does: the engine has everything.
@@ -144,6 +149,7 @@ class TestCluster {
 
   Node& node(size_t member) { return *members_[member]->node; }
   kv::Store& store(size_t member) { return *members_[member]->store; }
+  MemoryFileSystem& disk(size_t member) { return members_[member]->disk; }
   size_t size() const { return members_.size(); }
   Random& random() { return random_; }
 
@@ -159,11 +165,13 @@ class TestCluster {
 
   Duration Delay() { return std::chrono::microseconds(random_.Between(50, 2000)); }
   void Deliver(const raft::Message& message);
-  std::vector<raft::NodeId> Ids() const;
+  TestMember& Create(raft::NodeId id);
+  raft::Configuration BootstrapConfiguration() const;
   std::vector<etcdserverpb::Member> BootstrapMembers() const;
 
   void End(size_t member);
 
+  const size_t members_at_start_;
   const NodeOptions options_;
   const Duration background_delay_;
   Random random_;

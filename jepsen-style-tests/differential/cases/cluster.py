@@ -28,7 +28,13 @@ CASES = [
     Case("member errors", [
         ctl("member remove nonsense"),
         ctl("member add m9"),
-    ]),
+        ctl("member remove 1234abcd"),
+        ctl("member promote 1234abcd"),
+        ctl("member promote {member1}"),
+        ctl("member update 1234abcd --peer-urls=http://127.0.0.1:1"),
+        ctl("member add m9 --peer-urls=ftp://127.0.0.1:1"),
+        ctl("member add m9 --peer-urls=http://127.0.0.1:1/path"),
+    ], via="follower"),
     Case("move-leader", [
         ctl("move-leader {member1}", endpoints="{all}"),
         ctl("endpoint status", endpoints="{all}"),

@@ -1,0 +1,363 @@
+// Operators who change the membership all the time: grow the cluster, shrink it, replace
+// machines whose disks are lost, promote learners, and change several votes at once. Refusals are
+// as good as anything; what must hold is that the member list says what was answered and what raft
+// goes by. Everything else is for the Raft invariants and for everybody else's histories to say.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "jepsen-style-tests/checker/report_draft.h"
+#include "jepsen-style-tests/workload/all_workloads.h"
+#include "kvstore/errors.h"
+#include "raft/base/seeded_bug.h"
+
+namespace conclave::sim {
+
+namespace {
+
+using checker::Outcome;
+using etcdserverpb::Member;
+
+constexpr Duration kPauseMax = Seconds(3);
+constexpr Duration kTimeout =
+    Seconds(15);  // longer than a member tries, so most outcomes are known
+constexpr Duration kStartMax = Seconds(1);
+constexpr Duration kVotesGivenMax = Seconds(30);
+constexpr size_t kMachinesMax = 16;  // over a run
+constexpr size_t kVotersMax = 7;
+
+class Membership : public Workload {
+ public:
+  Membership(World* world, History* history, Random drawn)
+      : Workload("membership", world, history, drawn) {}
+
+  bool disturbs() const override { return true; }
+  bool changes_members() const override { return true; }
+  void Start() override {
+    for (uint64_t n = random().Between(1, 2); n > 0; --n) {
+      Spawn(Operator(NewSession({.choice = MemberChoice::kRandom, .timeout = kTimeout})));
+    }
+  }
+  Co<void> FinalReads(Session& session) override;
+  std::vector<checker::Report> Check() override;
+
+ private:
+  // What was answered about one id or URL.
+  struct Asked {
+    bool ok = false;
+    bool maybe = false;
+    bool refused = false;
+
+    void Take(Outcome outcome) {
+      (outcome == Outcome::kOk ? ok : outcome == Outcome::kInfo ? maybe : refused) = true;
+    }
+  };
+
+  Co<void> Operator(Session& session);
+  Co<void> ChangeOne(Session& session);
+  Co<void> Add(Session& session, bool learner);
+  Co<void> Remove(Session& session, uint64_t id);
+  Co<void> Update(Session& session, uint64_t id);
+  Co<void> Promote(Session& session, uint64_t id);
+  Co<void> ChangeVotesTogether();
+  Co<void> LoseDisk(Session& session, uint64_t id);
+
+  template <typename Response>
+  void End(const Answer<Response>& answer) {
+    world().ChangeEnds(answer.outcome != Outcome::kInfo);
+  }
+  void GiveMachine(uint64_t id, Random& random);
+  Member* AnyOf(Random& random, bool learners);
+  size_t Count(bool learners) const;
+  bool IsGone(uint64_t id);
+  std::string NewUrl() { return fmt::format("http://machine-{}:2380", ++urls_); }
+  void CheckAnswers(checker::ReportDraft& draft) const;
+  void CheckConfiguration(checker::ReportDraft& draft);
+
+  std::vector<Member> members_;  // as last listed
+  size_t wanted_voters_ = 3;
+  uint64_t urls_ = 0;
+  std::map<std::string, Asked> additions_;             // by peer URL
+  std::map<std::string, uint64_t> ids_;                // of additions that were answered
+  std::map<uint64_t, Asked> removals_;                 // by id
+  std::map<uint64_t, Asked> promotions_;               // likewise
+  std::map<uint64_t, std::set<std::string>> urls_of_;  // that it was given, whatever came of it
+};
+
+Co<void> Membership::Operator(Session& session) {
+  while (loading()) {
+    co_await session.SleepUpTo(kPauseMax);
+    if (session.random().OneIn(4)) wanted_voters_ = 1 + session.random().Below(5);
+    const auto list = co_await session.MemberList();
+    if (!list.ok() || !loading()) continue;
+    members_.assign(list.response.members().begin(), list.response.members().end());
+    co_await ChangeOne(session);
+  }
+}
+
+Co<void> Membership::ChangeOne(Session& session) {
+  Random& random = session.random();
+  // What is broken is mended first, or the next change could be one too many.
+  for (const Member& member : members_) {
+    const uint64_t id = member.id();
+    if (world().FindMember(raft::NodeId(id)) == nullptr) {
+      if (world().size() < kMachinesMax && !random.OneIn(4)) {
+        GiveMachine(id, random);
+        co_return;
+      }
+      co_await Remove(session, id);
+      co_return;
+    }
+    if (IsGone(id)) {
+      co_await Remove(session, id);
+      co_return;
+    }
+  }
+  if (!world().AllWhole()) co_return;
+  const size_t voters = Count(/*learners=*/false);
+  const bool room = world().size() < kMachinesMax;
+  Member* const learner = AnyOf(random, /*learners=*/true);
+  Member* const voter = AnyOf(random, /*learners=*/false);
+  const uint64_t choice = random.Below(12);
+  if (choice == 0 && voter != nullptr) {
+    co_await Update(session, voter->id());
+  } else if (choice <= 2 && voter != nullptr && room) {
+    co_await LoseDisk(session, voter->id());
+  } else if (choice == 3 && room) {
+    co_await Add(session, /*learner=*/true);
+  } else if (choice == 4 && learner != nullptr) {
+    co_await Remove(session, learner->id());
+  } else if (choice <= 7 && learner != nullptr) {
+    co_await Promote(session, learner->id());
+  } else if (voters < std::min(wanted_voters_, kVotersMax) && room) {
+    co_await Add(session, random.OneIn(2));
+    if (loading() && random.OneIn(3)) co_await Add(session, /*learner=*/false);
+    if (loading() && random.OneIn(2)) co_await ChangeVotesTogether();
+  } else if (voters > wanted_voters_ && voter != nullptr) {
+    const sim::Member* const leader = world().leader();
+    const bool leads = leader != nullptr && random.OneIn(3);
+    const uint64_t id = leads ? leader->id().value() : voter->id();
+    co_await Remove(session, id);
+  }
+}
+
+Co<void> Membership::Add(Session& session, bool learner) {
+  const std::string url = NewUrl();
+  world().ChangeBegins();
+  const auto added = co_await session.MemberAdd(url, learner);
+  End(added);
+  additions_[url].Take(added.outcome);
+  if (!added.ok()) co_return;
+  ids_[url] = added.response.member().id();
+  GiveMachine(added.response.member().id(), session.random());
+}
+
+void Membership::GiveMachine(uint64_t id, Random& random) {
+  if (world().FindMember(raft::NodeId(id)) != nullptr) return;
+  const size_t position = world().AddMachine(raft::NodeId(id));
+  const auto start = static_cast<int64_t>(random.Below(static_cast<uint64_t>(kStartMax.count())));
+  world().scheduler().After(Duration(start), [world = &world(), position] {
+    const sim::Member& member = world->member(position);
+    if (!member.running() && !member.gone()) world->StartMember(position);
+  });
+}
+
+Co<void> Membership::Remove(Session& session, uint64_t id) {
+  world().ChangeBegins();
+  const auto removed = co_await session.MemberRemove(id);
+  End(removed);
+  removals_[id].Take(removed.outcome);
+}
+
+Co<void> Membership::Update(Session& session, uint64_t id) {
+  const std::string url = NewUrl();
+  urls_of_[id].insert(url);
+  world().ChangeBegins();
+  const auto updated = co_await session.MemberUpdate(id, url);
+  End(updated);
+}
+
+Co<void> Membership::Promote(Session& session, uint64_t id) {
+  world().ChangeBegins();
+  const auto promoted = co_await session.MemberPromote(id);
+  End(promoted);
+  promotions_[id].Take(promoted.outcome);
+}
+
+// Members that were added as voters get their votes one by one when they have caught up. Here two
+// get them at once, or one as another goes, by way of a joint configuration. No request asks for
+// that, so the leader is asked itself.
+Co<void> Membership::ChangeVotesTogether() {
+  sim::Member* const leader = world().leader();
+  if (leader == nullptr || !leader->node().MembersSettled()) co_return;
+  const raft::Configuration& configuration = leader->node().core().configuration();
+  std::vector<uint64_t> voteless;
+  uint64_t voter = 0;
+  for (const Member& member : leader->store().Members()) {
+    const raft::NodeId id(member.id());
+    if (configuration.IsVoter(id)) voter = member.id();
+    if (!member.islearner() && configuration.IsLearner(id)) voteless.push_back(member.id());
+  }
+  const bool removes = voteless.size() == 1 && configuration.voters.size() > 1 && voter != 0;
+  if (!removes && voteless.size() < 2) co_return;
+  std::vector<raft::MemberChange> changes;
+  for (const uint64_t id : voteless) {
+    changes.push_back({raft::MemberChangeKind::kAddVoter, raft::NodeId(id)});
+  }
+  etcdserverpb::MemberPromoteRequest promotion;
+  promotion.set_id(voteless[0]);
+  etcdserverpb::MemberRemoveRequest removal;
+  removal.set_id(voter);
+  if (removes) changes.push_back({raft::MemberChangeKind::kRemove, raft::NodeId(voter)});
+  world().Note("{} is asked to change {} votes at once", leader->name(), changes.size());
+  world().ChangeBegins();
+  Callback<int> changed([&](const Callback<int>::Done& done) {
+    world().scheduler().After(kTimeout, [done] { done(2); });
+    leader->lane().Deliver([leader, done, changes, removes, promotion, removal] {
+      const auto kind = removes ? kv::CommandKind::kMemberRemove : kv::CommandKind::kMemberPromote;
+      const std::string request =
+          removes ? removal.SerializeAsString() : promotion.SerializeAsString();
+      leader->node().ChangeMembers(kind, request, changes, [done](const kv::ApplyResult& result) {
+        done(result.status.ok() ? 0 : CertainlyNotApplied(result.status) ? 1 : 2);
+      });
+    });
+  });
+  const int outcome = co_await changed;
+  world().ChangeEnds(outcome != 2);
+  if (removes) {
+    removals_[voter].Take(outcome == 0   ? Outcome::kOk
+                          : outcome == 1 ? Outcome::kFail
+                                         : Outcome::kInfo);
+  }
+}
+
+// A machine that lost its disk must not come back under its old id: it is removed, and another one
+// joins.
+Co<void> Membership::LoseDisk(Session& session, uint64_t id) {
+  const size_t position = world().member(raft::NodeId(id)).position();
+  if (!world().MayLose(position)) co_return;
+  if (SEEDED_BUG(kWipedMemberVotes)) {
+    world().Replace(position);
+    co_return;
+  }
+  world().Retire(position);
+  co_await Remove(session, id);
+  if (loading()) co_await Add(session, session.random().OneIn(2));
+}
+
+Member* Membership::AnyOf(Random& random, bool learners) {
+  std::vector<Member*> all;
+  for (Member& member : members_) {
+    if (member.islearner() == learners) all.push_back(&member);
+  }
+  return all.empty() ? nullptr : all[random.Below(all.size())];
+}
+
+size_t Membership::Count(bool learners) const {
+  return static_cast<size_t>(
+      std::count_if(members_.begin(), members_.end(),
+                    [learners](const Member& member) { return member.islearner() == learners; }));
+}
+
+bool Membership::IsGone(uint64_t id) {
+  const sim::Member* const member = world().FindMember(raft::NodeId(id));
+  return member != nullptr && member->gone();
+}
+
+// Votes that are due are given soon in a healthy cluster.
+Co<void> Membership::FinalReads(Session& session) {
+  const Instant end = world().scheduler().Now() + kVotesGivenMax;
+  while (true) {
+    const auto list = co_await session.MemberList();
+    if (list.ok()) {
+      members_.assign(list.response.members().begin(), list.response.members().end());
+      checker::ReportDraft draft("membership", "changes");
+      CheckConfiguration(draft);
+      if (!draft.failed() || world().scheduler().Now() >= end) co_return;
+    }
+    co_await session.Sleep(Milliseconds(200));
+  }
+}
+
+void Membership::CheckAnswers(checker::ReportDraft& draft) const {
+  const auto listed = [this](uint64_t id) {
+    return std::any_of(members_.begin(), members_.end(),
+                       [id](const Member& member) { return member.id() == id; });
+  };
+  for (const auto& [url, asked] : additions_) {
+    const auto holds = [&url = url](const Member& member) {
+      return std::find(member.peerurls().begin(), member.peerurls().end(), url) !=
+             member.peerurls().end();
+    };
+    const bool there = std::any_of(members_.begin(), members_.end(), holds);
+    if (asked.refused && there) {
+      draft.Fail("refused-addition", fmt::format("{} is a member, but was refused", url));
+    }
+    if (!asked.ok) continue;
+    const uint64_t id = ids_.at(url);
+    const auto removal = removals_.find(id);
+    const bool may_be_gone =
+        removal != removals_.end() && (removal->second.ok || removal->second.maybe);
+    if (!listed(id) && !may_be_gone) {
+      draft.Fail("lost-member", fmt::format("{:x} was added and is no member", id));
+    }
+  }
+  for (const auto& [id, asked] : removals_) {
+    if (asked.ok && listed(id)) {
+      draft.Fail("removed-member", fmt::format("{:x} was removed and is a member", id));
+    }
+    if (asked.refused && !asked.ok && !asked.maybe && !listed(id)) {
+      draft.Fail("refused-removal", fmt::format("{:x} is no member, but was not removed", id));
+    }
+  }
+  for (const Member& member : members_) {
+    const auto promotion = promotions_.find(member.id());
+    if (promotion != promotions_.end() && promotion->second.ok && member.islearner()) {
+      draft.Fail("promoted-learner",
+                 fmt::format("{:x} was promoted and is a learner", member.id()));
+    }
+  }
+}
+
+// The member list is the configuration. Only who cannot catch up, for want of a machine, may be
+// without the vote that is due.
+void Membership::CheckConfiguration(checker::ReportDraft& draft) {
+  const raft::Configuration& configuration = world().configuration();
+  if (configuration.joint() || configuration.Members().size() != members_.size()) {
+    draft.Fail("another-configuration", fmt::format("raft goes by {} members, the list has {}{}",
+                                                    configuration.Members().size(), members_.size(),
+                                                    configuration.joint() ? ", and is joint" : ""));
+  }
+  for (const Member& member : members_) {
+    const raft::NodeId id(member.id());
+    const sim::Member* const machine = world().FindMember(id);
+    const bool can_catch_up = machine != nullptr && machine->running();
+    const bool wanted = !member.islearner();
+    if (!configuration.Contains(id) || (!wanted && configuration.IsVoter(id))) {
+      draft.Fail("another-configuration", fmt::format("{:x} is listed as {}, which raft does not "
+                                                      "know",
+                                                      member.id(), wanted ? "voter" : "learner"));
+    } else if (wanted && can_catch_up && !configuration.IsVoter(id)) {
+      draft.Fail("no-vote", fmt::format("{:x} never gets its vote", member.id()));
+    }
+  }
+}
+
+std::vector<checker::Report> Membership::Check() {
+  checker::ReportDraft draft("membership", "changes");
+  CheckAnswers(draft);
+  CheckConfiguration(draft);
+  return {std::move(draft).Finish(additions_.size() + removals_.size() + promotions_.size())};
+}
+
+}  // namespace
+
+std::unique_ptr<Workload> MakeMembership(World* world, History* history, Random random) {
+  return std::make_unique<Membership>(world, history, random);
+}
+
+}  // namespace conclave::sim

@@ -1,0 +1,74 @@
+// Notices when a disk of this member runs short of space, and raises the NOSPACE alarm for it
+// through the log, so that the whole cluster refuses to grow while there is still room for what
+// gives space back: deletes, compactions, and the engine's own rewriting of its tables. The alarm
+// stays on until somebody lifts it, as in etcd; lifted while space is still short, it comes back
+// (reference: behaviour section 10.3). On the raft lane; asking the disk is background work.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "kvstore/store.h"
+#include "raft/base/executor.h"
+#include "raft/base/file_system.h"
+#include "raft/base/time.h"
+#include "raft/base/types.h"
+#include "server/stages/proposer.h"
+
+namespace conclave::server {
+
+struct SpaceWatchOptions {
+  std::vector<std::string> directories = {};  // of the log and of the engine
+  // Space is short below this: what a flush of the engine's write buffer may take.
+  uint64_t free_bytes_min = 64 << 20;
+  Duration look_every = Seconds(1);
+};
+
+class SpaceWatch {
+ public:
+  // Told when space becomes short (true) and when it no longer is.
+  using Observer = absl::AnyInvocable<void(bool low)>;
+
+  // Nothing is owned, all must outlive it. Without a file system it knows only what the log tells.
+  SpaceWatch(SpaceWatchOptions options, raft::NodeId member, Executor* lane,
+             FileSystem* file_system, kv::Store* store, Proposer* proposer, Observer observer);
+  ~SpaceWatch();
+  SpaceWatch(const SpaceWatch&) = delete;
+  SpaceWatch& operator=(const SpaceWatch&) = delete;
+
+  void Start();
+  // From the log: it has given up its reserve, or made it anew (Wal::SetSpaceObserver).
+  void SetLogShort(bool is_short);
+
+  bool low() const { return low_; }
+
+ private:
+  void LookLater();
+  void Look();
+  void OnLooked(bool disk_short);
+  void Judge();
+  bool AlarmIsOn() const;
+  void RaiseAlarm();
+
+  const SpaceWatchOptions options_;
+  const raft::NodeId member_;
+  Executor* const lane_;
+  FileSystem* const file_system_;
+  kv::Store* const store_;
+  Proposer* const proposer_;
+  Observer observer_;
+  bool disk_short_ = false;
+  bool log_short_ = false;
+  bool low_ = false;
+  bool raising_ = false;
+  TimerId timer_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// Whether a NOSPACE alarm of any member is on: then nothing may make the store grow.
+bool IsOutOfSpace(const kv::Store& store);
+
+}  // namespace conclave::server
