@@ -29,6 +29,8 @@ Nemesis::Nemesis(World* world, const NemesisOptions& options, Random random)
       {options.strand && world->size() > 1, {"strand", &Nemesis::Strand}},
       {options.flap, {"flap", &Nemesis::Flap}},
       {options.away && world->size() > 1, {"away", &Nemesis::Away}},
+      {options.install_crash && world->size() > 1,
+       {"crash-in-install", &Nemesis::CrashInInstall}},
       {options.client_cut, {"client-cut", &Nemesis::CutClients}},
       {options.disk_hang, {"disk-hang", &Nemesis::HangDisk}},
       {options.disk_full, {"disk-full", &Nemesis::FillDisk}},
@@ -39,9 +41,15 @@ Nemesis::Nemesis(World* world, const NemesisOptions& options, Random random)
   for (const auto& [enabled, fault] : all) {
     if (enabled) enabled_.push_back(fault);
   }
+  if (options.install_crash) {
+    world_->SetEventObserver([this](Member& member) { OnEvent(member); });
+  }
 }
 
-Nemesis::~Nemesis() { *alive_ = false; }
+Nemesis::~Nemesis() {
+  *alive_ = false;
+  world_->SetEventObserver(nullptr);
+}
 
 Duration Nemesis::Between(Duration low, Duration high) {
   return Duration(static_cast<int64_t>(random_.Between(
@@ -273,6 +281,35 @@ void Nemesis::Away() {
   RestartAfter(*position, Between(Seconds(3), Seconds(15)));
 }
 
+// Sees to it that a member needs a snapshot. The next that installs one dies: before the new state
+// takes the place of the old, or when it has and the log's reset is on its way.
+void Nemesis::CrashInInstall() {
+  Count("crash-in-install");
+  install_crash_until_ = world_->scheduler().Now() + Seconds(20);
+  Away();
+}
+
+void Nemesis::OnEvent(Member& member) {
+  const size_t position = member.position();
+  const bool installs = member.node().core().log_starts_anew();
+  if (installs == installing_.contains(position)) return;
+  if (installs) {
+    installing_.insert(position);
+  } else {
+    installing_.erase(position);
+  }
+  if (world_->scheduler().Now() >= install_crash_until_ || random_.OneIn(2)) return;
+  install_crash_until_ = {};
+  const Duration most = installs ? world_->options().member.flush_time
+                                 : world_->options().member.disk.sync_min;
+  UndoAfter(Between(Duration::zero(), most), [this, position] {
+    if (!world_->member(position).running()) return;
+    Count("crashed-in-install");
+    world_->EndMember(position, random_.OneIn(2) ? EndOfProcess::kKill : EndOfProcess::kCrash);
+    RestartLater(position);
+  });
+}
+
 void Nemesis::CutClients() {
   Count("client-cut");
   const End member = world_->member(random_.Below(world_->size())).end();
@@ -379,6 +416,7 @@ void Nemesis::HealMember(size_t position) {
 
 std::set<size_t> Nemesis::HealCore() {
   ++healed_;
+  install_crash_until_ = {};
   // One full disk keeps the whole cluster from growing: whose it is does not matter.
   for (size_t position = 0; position < world_->size(); ++position) {
     world_->member(position).disk().SetFull(false);

@@ -61,6 +61,8 @@ class Nemesis {
   void Flap();
   void FlapAgain(size_t position, int times);
   void Away();
+  void CrashInInstall();
+  void OnEvent(Member& member);
   void CutClients();
   void HangDisk();
   void Unhang(size_t position);
@@ -93,6 +95,8 @@ class Nemesis {
   std::map<std::string, uint64_t> faults_;
   std::set<size_t> restarting_;  // down, and to be started at a time that is set
   std::set<size_t> fused_;       // to lose power after some more writes
+  std::set<size_t> installing_;  // have fetched a snapshot, and their log is not started anew yet
+  Instant install_crash_until_;  // who installs a snapshot before that dies
   std::optional<size_t> kept_full_;
   uint64_t healed_ = 0;  // goes up with each healing: what waits to be undone is void then
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -42,6 +42,8 @@ NemesisOptions AllFaults() {
           .weather = true,
           .strand = true,
           .flap = true,
+          .away = true,
+          .install_crash = true,
           .client_cut = true,
           .disk_hang = true,
           .disk_full = true,

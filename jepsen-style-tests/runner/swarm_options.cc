@@ -33,14 +33,14 @@ void DrawRaft(Random random, MemberOptions& member) {
   core.uncommitted_bytes_max = OneOf<size_t>(random, {2 << 10, 1 << 20, 64 << 20, 64 << 20});
   core.apply_bytes_max = OneOf<size_t>(random, {128, 4 << 10, 4 << 20});
   member.segment_bytes = OneOf<size_t>(random, {4 << 10, 8 << 10, 32 << 10, 128 << 10});
-  member.node.log_keeper.entries_max = OneOf<uint64_t>(random, {10, 50, 200, 1000});
+  member.node.log_keeper.entries_max = OneOf<uint64_t>(random, {2, 10, 10, 50, 1000});
   member.node.unapplied_entries_max = OneOf<size_t>(random, {20, 5000, 5000});
 }
 
 // Logs so short that whoever was away for a moment needs a snapshot, and all that bounds its way.
 void DrawSnapshots(Random random, MemberOptions& member) {
   raft::CoreConfig& core = member.node.core;
-  core.tail_entries_max = OneOf<uint64_t>(random, {0, 1, 5, 50, 5000});
+  core.tail_entries_max = OneOf<uint64_t>(random, {0, 1, 5, 5, 20, 5000});
   core.tail_bytes_max = OneOf<size_t>(random, {200, 64 << 20, 64 << 20});
   server::SnapshotSourceOptions& source = member.node.snapshot_source;
   source.chunk_bytes = OneOf<size_t>(random, {500, 4 << 10, 64 << 10});
@@ -80,7 +80,7 @@ void DrawStore(Random random, MemberOptions& member) {
   if (Chance(random, 10)) member.node.auto_compaction.revisions = 50;
   member.leveldb = Chance(random, 12);
   member.write_buffer_bytes = 64 << 10;  // LevelDB takes no less
-  member.flush_time = Milliseconds(OneOf<int64_t>(random, {0, 5, 500}));
+  member.flush_time = Milliseconds(OneOf<int64_t>(random, {1, 5, 500}));
 }
 
 void DrawDisk(Random random, DiskOptions& disk) {
@@ -117,6 +117,7 @@ NemesisOptions DrawNemesis(Random random) {
   nemesis.strand = Chance(random, 25);
   nemesis.flap = Chance(random, 30);
   nemesis.away = Chance(random, 30);
+  nemesis.install_crash = Chance(random, 30);
   nemesis.disk_hang = Chance(random, 20);
   nemesis.disk_full = Chance(random, 10);
   nemesis.sync_error = Chance(random, 15);
@@ -128,23 +129,25 @@ NemesisOptions DrawNemesis(Random random) {
 }
 
 std::string Faults(const NemesisOptions& nemesis) {
-  const std::vector<std::pair<bool, const char*>> all = {{nemesis.kill, "kill"},
-                                                         {nemesis.crash, "crash"},
-                                                         {nemesis.stop, "stop"},
-                                                         {nemesis.pause, "pause"},
-                                                         {nemesis.wall_jump, "wall-jump"},
-                                                         {nemesis.partition, "partition"},
-                                                         {nemesis.clog, "clog"},
-                                                         {nemesis.weather, "weather"},
-                                                         {nemesis.strand, "strand"},
-                                                         {nemesis.flap, "flap"},
-                                                         {nemesis.away, "away"},
-                                                         {nemesis.client_cut, "client-cut"},
-                                                         {nemesis.disk_hang, "disk-hang"},
-                                                         {nemesis.disk_full, "disk-full"},
-                                                         {nemesis.sync_error, "sync-error"},
-                                                         {nemesis.rot, "rot"},
-                                                         {nemesis.misdirect, "misdirect"}};
+  const std::vector<std::pair<bool, const char*>> all = {
+      {nemesis.kill, "kill"},
+      {nemesis.crash, "crash"},
+      {nemesis.stop, "stop"},
+      {nemesis.pause, "pause"},
+      {nemesis.wall_jump, "wall-jump"},
+      {nemesis.partition, "partition"},
+      {nemesis.clog, "clog"},
+      {nemesis.weather, "weather"},
+      {nemesis.strand, "strand"},
+      {nemesis.flap, "flap"},
+      {nemesis.away, "away"},
+      {nemesis.install_crash, "crash-in-install"},
+      {nemesis.client_cut, "client-cut"},
+      {nemesis.disk_hang, "disk-hang"},
+      {nemesis.disk_full, "disk-full"},
+      {nemesis.sync_error, "sync-error"},
+      {nemesis.rot, "rot"},
+      {nemesis.misdirect, "misdirect"}};
   std::string names;
   for (const auto& [on, name] : all) {
     if (on) names += (names.empty() ? "" : " ") + std::string(name);

@@ -13,18 +13,19 @@ namespace conclave::sim {
 
 // Which faults a nemesis may use, and how often.
 struct NemesisOptions {
-  bool kill = false;        // kill -9, and start again
-  bool crash = false;       // the power goes, also in the middle of a write
-  bool stop = false;        // SIGTERM
-  bool pause = false;       // the whole process stands still
-  bool wall_jump = false;   // the wall clock jumps
-  bool partition = false;   // links are cut, in shapes
-  bool clog = false;        // a link holds up what is sent
-  bool weather = false;     // the network gets worse for a while
-  bool strand = false;      // the leader is left alone without knowing, with answers on their way
-  bool flap = false;        // a member is killed again and again, with answers on their way
-  bool away = false;        // a member is down for so long that the others let its log go
-  bool client_cut = false;  // clients lose sight of a member
+  bool kill = false;       // kill -9, and start again
+  bool crash = false;      // the power goes, also in the middle of a write
+  bool stop = false;       // SIGTERM
+  bool pause = false;      // the whole process stands still
+  bool wall_jump = false;  // the wall clock jumps
+  bool partition = false;  // links are cut, in shapes
+  bool clog = false;       // a link holds up what is sent
+  bool weather = false;    // the network gets worse for a while
+  bool strand = false;     // the leader is left alone without knowing, with answers on their way
+  bool flap = false;       // a member is killed again and again, with answers on their way
+  bool away = false;       // a member is down for so long that the others let its log go
+  bool install_crash = false;  // members die while they install a snapshot
+  bool client_cut = false;     // clients lose sight of a member
   bool disk_hang = false;
   bool disk_full = false;
   bool sync_error = false;

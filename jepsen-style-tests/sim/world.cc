@@ -133,6 +133,7 @@ void World::AfterEvent(Member& member) {
   }
   CheckHeldLog(member);
   CheckStall(member);
+  if (event_observer_) event_observer_(member);
 }
 
 // A leader whose disk stalls notices after an election timeout, and has another one to hand over;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -117,6 +118,11 @@ class World : public StoreObserver {
   void HealLinks();
   bool LinkIsCut(size_t from, size_t to) const;
 
+  // Called after every event of a member that lives; null for nobody. Must not end it at once.
+  void SetEventObserver(std::function<void(Member&)> observer) {
+    event_observer_ = std::move(observer);
+  }
+
   // ---- What clients do. ----
 
   // Begins a call of `client` (kFirstClient or above) to a member. `end` always comes, unless the
@@ -191,6 +197,7 @@ class World : public StoreObserver {
   Instant changes_until_{};
   std::set<std::pair<size_t, size_t>> broken_connections_;
   std::vector<std::vector<std::weak_ptr<ClientCall>>> calls_;  // open ones, by member
+  std::function<void(Member&)> event_observer_;
   // Of a leader, the write that its disk is at, and since when; by member.
   struct LeaderWrite {
     std::optional<raft::WriteId> write = {};

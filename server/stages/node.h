@@ -47,8 +47,8 @@ struct NodeOptions {
   SpaceWatchOptions space = {};
   ApplyStageOptions apply = {};
   AutoCompactorOptions auto_compaction = {};
-  SnapshotSourceOptions snapshot_source = {};    // first_session is drawn
-  SnapshotFetcherOptions snapshot_fetcher = {};  // member is this one
+  SnapshotSourceOptions snapshot_source = {};
+  SnapshotFetcherOptions snapshot_fetcher = {};  // member is this one, first_session is drawn
 };
 
 // What the node stands on; nothing is owned, all must outlive it.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <optional>
 #include <utility>
 
 #include "kvstore/engine/snapshot.h"
@@ -59,7 +58,8 @@ SnapshotFetcher::SnapshotFetcher(const SnapshotFetcherOptions& options, Executor
       background_(background),
       peers_(peers),
       home_(home),
-      observer_(std::move(observer)) {}
+      observer_(std::move(observer)),
+      session_(options.first_session) {}
 
 SnapshotFetcher::~SnapshotFetcher() {
   *alive_ = false;
@@ -83,16 +83,16 @@ void SnapshotFetcher::Fetch(const raft::SnapshotWanted& wanted) {
       return;
     case Stage::kFetched:
       // The core could not use it then, as while it was campaigning; perhaps it can now.
-      if (start_.index >= wanted.at_least) {
+      if (start_->index >= wanted.at_least) {
         SIM_REACHED("snapshot.fetch.offered_again");
-        return observer_.fetched(start_);
+        return observer_.fetched(*start_);
       }
       SIM_REACHED("snapshot.fetch.outdated");
       GiveUp("a later one is needed");
       return Begin(wanted);
     case Stage::kFetching:
       // The source keeps its log from there on; another leader may not.
-      if (session_ == 0 || source_ == wanted.from || start_.index >= wanted.at_least) return;
+      if (!start_ || source_ == wanted.from || start_->index >= wanted.at_least) return;
       SIM_REACHED("snapshot.fetch.new_leader_needs_later");
       GiveUp("the new leader's log begins later");
       return Begin(wanted);
@@ -105,8 +105,8 @@ void SnapshotFetcher::Begin(const raft::SnapshotWanted& wanted) {
   SetStage(Stage::kFetching);
   source_ = wanted.from;
   at_least_ = wanted.at_least;
-  session_ = 0;
-  start_ = {};
+  ++session_;
+  start_.reset();
   last_key_.clear();
   heard_at_ = lane_->Now();
   stats_.bytes_now = stats_.bytes_total = 0;
@@ -118,7 +118,7 @@ void SnapshotFetcher::Begin(const raft::SnapshotWanted& wanted) {
     incoming->writer.emplace(incoming->engine.get());
   });
   observer_.log(fmt::format("fetching a snapshot from member {}, as of entry {} or later",
-                            HexId(source_.value()), at_least_.value()));
+                            HexId(source_), at_least_.value()));
   Ask();
   if (unwanted_timer_ == 0) DropIfUnwanted();
 }
@@ -147,12 +147,9 @@ void SnapshotFetcher::OnAnswer(absl::StatusOr<std::string> answer) {
   if (!answer.ok()) return OnCallFailed(answer.status());
   absl::StatusOr<SnapshotChunkAnswer> chunk = DecodeSnapshotChunkAnswer(*answer);
   if (!chunk.ok()) return GiveUp(MessageOf(chunk.status()));
-  if (session_ == 0) {
-    session_ = chunk->session;
+  if (!start_) {
     start_ = std::move(chunk->start);
     stats_.bytes_total = chunk->total_bytes;
-  } else if (chunk->session != session_) {
-    return GiveUp("an answer of another session");
   }
   heard_at_ = lane_->Now();
   stats_.bytes += chunk->chunk.size();
@@ -166,12 +163,12 @@ void SnapshotFetcher::OnCallFailed(const absl::Status& why) {
     SIM_REACHED("snapshot.fetch.session_gone");
     return GiveUp(MessageOf(why));
   }
-  const bool lost = session_ == 0 || lane_->Now() - heard_at_ >= options_.source_lost_after;
+  const bool lost = !start_ || lane_->Now() - heard_at_ >= options_.source_lost_after;
   if (offered_by_ != source_ && lost) {
     SIM_REACHED("snapshot.fetch.source_lost");
     return GiveUp("its source leads no more and does not answer");
   }
-  if (session_ != 0) SIM_REACHED("snapshot.fetch.resumed");
+  if (start_) SIM_REACHED("snapshot.fetch.resumed");
   AskLater();
 }
 
@@ -179,7 +176,7 @@ void SnapshotFetcher::OnCallFailed(const absl::Status& why) {
 
 void SnapshotFetcher::Write(std::string chunk) {
   background_->Post([this, alive = alive_, attempt = attempt_, lane = lane_, incoming = incoming_,
-                     start = start_, chunk = std::move(chunk)]() mutable {
+                     start = *start_, chunk = std::move(chunk)]() mutable {
     Written written{.status = incoming->writer->Write(chunk),
                     .last_key = incoming->writer->last_key(),
                     .finished = incoming->writer->finished()};
@@ -199,16 +196,15 @@ void SnapshotFetcher::OnWritten(const Written& written) {
   ++stats_.fetched;
   SetStage(Stage::kFetched);
   observer_.log(fmt::format("fetched the snapshot as of entry {} from member {}, {} bytes",
-                            start_.index.value(), HexId(source_.value()), stats_.bytes_now));
-  observer_.fetched(start_);
+                            start_->index.value(), HexId(source_), stats_.bytes_now));
+  observer_.fetched(*start_);
 }
 
 void SnapshotFetcher::GiveUp(std::string_view why) {
   ++attempt_;
   ++stats_.failed;
   SetStage(Stage::kIdle);
-  observer_.log(
-      fmt::format("gave up the snapshot from member {}: {}", HexId(source_.value()), why));
+  observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_), why));
   background_->Post([incoming = std::move(incoming_), home = home_]() mutable {
     incoming->Close();
     OrDie(home->DropIncoming(), "dropped");
@@ -249,7 +245,7 @@ void SnapshotFetcher::OnOpened() {
   ++stats_.installed;
   SetStage(Stage::kIdle);
   const std::shared_ptr<Incoming> incoming = std::move(incoming_);
-  observer_.log(fmt::format("installed the snapshot as of entry {}", start_.index.value()));
+  observer_.log(fmt::format("installed the snapshot as of entry {}", start_->index.value()));
   std::exchange(opened_, nullptr)(std::move(incoming->engine));
 }
 

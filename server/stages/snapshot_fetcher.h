@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,10 @@
 namespace conclave::server {
 
 struct SnapshotFetcherOptions {
-  raft::NodeId member;                       // this one
+  raft::NodeId member;  // this one
+  // Those of all runs must differ, so that nobody goes on with the view of an earlier run: a random
+  // number.
+  uint64_t first_session = 1;
   Duration call_timeout = Seconds(10);       // reading a chunk may take long
   Duration retry_after = Milliseconds(100);  // after a question that failed
   // A source that is no leader any more and does not answer for so long is given up.
@@ -102,10 +106,10 @@ class SnapshotFetcher {
   std::shared_ptr<Incoming> incoming_;
   Opened opened_;  // while installing
   raft::NodeId source_;
-  uint64_t session_ = 0;
+  uint64_t session_;
   raft::LogIndex at_least_;
-  raft::LogStart start_;  // once there is a session
-  std::string last_key_;  // written
+  std::optional<raft::LogStart> start_;  // once the source has said it
+  std::string last_key_;                 // written
   raft::NodeId offered_by_;
   Instant wanted_at_;  // for the last time
   Instant heard_at_;   // the source, or when it was first asked

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "kvstore/engine/snapshot.h"
-#include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
@@ -16,8 +16,6 @@ namespace conclave::server {
 namespace {
 
 constexpr Duration kBetweenTicks = Seconds(1);
-// Of one session at a time: its member asks again when it has given a question up.
-constexpr size_t kReadsMax = 2;
 constexpr uint64_t kNanoseconds = 1'000'000'000;  // of a second
 
 absl::Status SessionIsOver() {
@@ -35,8 +33,8 @@ raft::LogIndex MatchOf(const raft::CoreStatus& status, raft::NodeId member) {
 
 }  // namespace
 
-// Only the background lane touches the reader. Whoever lets go last must not be the raft lane while
-// the engine is being replaced: closing one may block.
+// Only the background lane touches the reader. Whoever lets go last must not be the raft lane once
+// the engine was replaced: closing one may block.
 struct SnapshotSource::View {
   explicit View(std::shared_ptr<kv::Engine> from)
       : engine(std::move(from)), reader(engine->NewView()) {}
@@ -54,8 +52,7 @@ SnapshotSource::SnapshotSource(const SnapshotSourceOptions& options, Executor* l
       engine_(engine),
       store_(store),
       core_(core),
-      observer_(std::move(observer)),
-      next_session_(std::max<uint64_t>(options.first_session, 1)) {}
+      observer_(std::move(observer)) {}
 
 SnapshotSource::~SnapshotSource() {
   *alive_ = false;
@@ -67,55 +64,42 @@ SnapshotSource::~SnapshotSource() {
 void SnapshotSource::Answer(std::string_view request, PeerCalls::Answer answer) {
   const absl::StatusOr<SnapshotChunkRequest> asked = DecodeSnapshotChunkRequest(request);
   if (!asked.ok()) return answer(asked.status());
-  absl::StatusOr<uint64_t> number = asked->session;
-  if (asked->session == 0) number = Begin(*asked);
-  if (!number.ok()) return answer(number.status());
-  const auto found = sessions_.find(*number);
-  if (found == sessions_.end() || found->second.view == nullptr) {
-    SIM_REACHED("snapshot.source.session_is_over");
-    return answer(SessionIsOver());
-  }
-  Session& session = found->second;
-  if (session.reads >= kReadsMax) {
-    SIM_REACHED("snapshot.source.asked_too_often");
-    return answer(absl::UnavailableError("the last questions are not answered yet"));
-  }
+  const absl::StatusOr<Session*> found = FindOrBegin(*asked);
+  if (!found.ok()) return answer(found.status());
+  Session& session = **found;
   session.used = lane_->Now();
-  ++session.reads;
-  const Instant at = ReserveRate(options_.chunk_bytes);
-  if (at <= lane_->Now()) return StartRead(*number, asked->after_key, std::move(answer));
-  SIM_REACHED("snapshot.source.rate_limited");
-  lane_->RunAt(at, [this, alive = alive_, number = *number, after_key = asked->after_key,
-                    answer = std::move(answer)]() mutable {
-    if (*alive) StartRead(number, std::move(after_key), std::move(answer));
-  });
+  if (session.question) {
+    // Its member has given it up. What is being read for it may do for this one.
+    SIM_REACHED("snapshot.source.asked_again");
+    session.question->answer(absl::UnavailableError("asked again"));
+  }
+  session.question = Question{asked->after_key, std::move(answer)};
+  if (!session.reading) ReadSoon(asked->member, session);
 }
 
-// When `bytes` more may leave.
-Instant SnapshotSource::ReserveRate(size_t bytes) {
-  const Instant at = std::max(rate_free_at_, lane_->Now());
-  rate_free_at_ =
-      at + Duration(static_cast<int64_t>(bytes * kNanoseconds / options_.bytes_per_second));
-  return at;
-}
-
-absl::StatusOr<uint64_t> SnapshotSource::Begin(const SnapshotChunkRequest& request) {
+absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
+    const SnapshotChunkRequest& request) {
+  if (Session* session = Find(request.member, request.session)) {
+    if (session->view == nullptr) return SessionIsOver();
+    return session;
+  }
+  if (!request.after_key.empty()) {
+    SIM_REACHED("snapshot.source.session_is_over");
+    return SessionIsOver();
+  }
   absl::StatusOr<raft::LogStart> start = Position();
   if (!start.ok()) return start.status();
   if (start->index < request.at_least) {
     SIM_REACHED("snapshot.source.not_that_far");
     return absl::UnavailableError("this member has not applied that far");
   }
-  // A member that starts anew has no use for what it began before.
-  for (auto it = sessions_.begin(); it != sessions_.end();) {
-    it = it->second.member == request.member ? End(it, "its member starts anew") : std::next(it);
-  }
+  const auto before = sessions_.find(request.member);
+  if (before != sessions_.end()) End(before, "its member starts anew");
   if (sessions_.size() >= options_.sessions_max) {
     return absl::ResourceExhaustedError("too many members fetch a snapshot here");
   }
-  const uint64_t number = next_session_++;
-  Session& session = sessions_[number];
-  session.member = request.member;
+  Session& session = sessions_[request.member];
+  session.number = request.session;
   session.start = *std::move(start);
   session.held_from = session.start.index;
   session.total_bytes = (*engine_)->SizeBytes();
@@ -124,11 +108,11 @@ absl::StatusOr<uint64_t> SnapshotSource::Begin(const SnapshotChunkRequest& reque
   session.view = std::make_shared<View>(*engine_);
   ++stats_.begun;
   observer_.log(fmt::format("member {} fetches a snapshot as of entry {}, about {} bytes",
-                            HexId(request.member.value()), session.start.index.value(),
+                            HexId(request.member), session.start.index.value(),
                             session.total_bytes));
   TellHeld();
   ArmTimer();
-  return number;
+  return &session;
 }
 
 // The core forgets what it knows of an entry when its log begins later, as after a snapshot was
@@ -151,50 +135,67 @@ absl::StatusOr<raft::LogStart> SnapshotSource::Position() const {
 
 // ---- Reading, in the background. ----
 
-void SnapshotSource::StartRead(uint64_t session, std::string after_key, PeerCalls::Answer answer) {
-  const auto found = sessions_.find(session);
-  if (found == sessions_.end() || found->second.view == nullptr) return answer(SessionIsOver());
-  const uint64_t read = ++last_read_;
-  reads_.emplace(read, Read{session, std::move(answer)});
-  background_->Post([this, alive = alive_, lane = lane_, view = found->second.view, read,
-                     after_key = std::move(after_key), bytes = options_.chunk_bytes]() mutable {
+Instant SnapshotSource::ReserveRate() {
+  const Instant at = std::max(rate_free_at_, lane_->Now());
+  const uint64_t nanoseconds = options_.chunk_bytes * kNanoseconds / options_.bytes_per_second;
+  rate_free_at_ = at + Duration(static_cast<int64_t>(nanoseconds));
+  return at;
+}
+
+void SnapshotSource::ReadSoon(raft::NodeId member, Session& session) {
+  session.reading = true;
+  const Instant at = ReserveRate();
+  if (at <= lane_->Now()) return StartRead(member, session.number);
+  SIM_REACHED("snapshot.source.rate_limited");
+  lane_->RunAt(at, [this, alive = alive_, member, number = session.number] {
+    if (*alive) StartRead(member, number);
+  });
+}
+
+void SnapshotSource::StartRead(raft::NodeId member, uint64_t number) {
+  Session* const session = Find(member, number);
+  if (session == nullptr || session->view == nullptr) return;
+  background_->Post([this, alive = alive_, lane = lane_, view = session->view, member, number,
+                     after_key = session->question->after_key,
+                     bytes = options_.chunk_bytes]() mutable {
     std::string chunk = view->reader.Next(after_key, bytes);
     view = nullptr;  // here, not with the answer on the raft lane
-    lane->Post([this, alive, read, chunk = std::move(chunk)]() mutable {
-      if (*alive) OnRead(read, std::move(chunk));
+    lane->Post([this, alive, member, number, after_key, chunk = std::move(chunk)]() mutable {
+      if (*alive) OnRead(member, number, after_key, std::move(chunk));
     });
   });
 }
 
-void SnapshotSource::OnRead(uint64_t read, std::string chunk) {
-  auto node = reads_.extract(read);
-  CHECK(!node.empty());
-  const auto found = sessions_.find(node.mapped().session);
-  if (found == sessions_.end()) return node.mapped().answer(SessionIsOver());
-  Session& session = found->second;
-  if (SEEDED_BUG(kSnapshotPositionLate)) session.start = Position().value_or(session.start);
-  --session.reads;
-  session.used = lane_->Now();
+void SnapshotSource::OnRead(raft::NodeId member, uint64_t number, const std::string& after_key,
+                            std::string chunk) {
+  Session* const session = Find(member, number);
+  if (session == nullptr) return;
+  session->reading = false;
+  session->used = lane_->Now();
+  if (!session->question) return;
+  if (session->question->after_key != after_key) return ReadSoon(member, *session);
+  if (SEEDED_BUG(kSnapshotPositionLate)) session->start = Position().value_or(session->start);
   stats_.bytes += chunk.size();
-  node.mapped().answer(EncodeSnapshotChunkAnswer({.session = node.mapped().session,
-                                                  .start = session.start,
-                                                  .total_bytes = session.total_bytes,
-                                                  .chunk = std::move(chunk)}));
+  PeerCalls::Answer answer = std::move(session->question->answer);
+  session->question.reset();
+  answer(EncodeSnapshotChunkAnswer(
+      {.start = session->start, .total_bytes = session->total_bytes, .chunk = std::move(chunk)}));
 }
 
 // ---- The life of a session. ----
 
+SnapshotSource::Session* SnapshotSource::Find(raft::NodeId member, uint64_t number) {
+  const auto found = sessions_.find(member);
+  return found == sessions_.end() || found->second.number != number ? nullptr : &found->second;
+}
+
 void SnapshotSource::OnApplied(size_t bytes) {
   applied_bytes_ += bytes;
   for (auto it = sessions_.begin(); it != sessions_.end();) {
-    const bool held_back_too_much =
+    const bool holds_back_too_much =
         applied_bytes_ - it->second.applied_bytes_before > options_.held_back_bytes_max;
-    if (!held_back_too_much) {
-      ++it;
-      continue;
-    }
-    SIM_REACHED("snapshot.source.held_back_too_much");
-    it = End(it, "it holds back too much of the log");
+    if (holds_back_too_much) SIM_REACHED("snapshot.source.held_back_too_much");
+    it = holds_back_too_much ? End(it, "it holds back too much of the log") : std::next(it);
   }
   TellHeld();
 }
@@ -209,25 +210,25 @@ void SnapshotSource::EndAll() {
 
 SnapshotSource::Sessions::iterator SnapshotSource::End(Sessions::iterator session,
                                                        std::string_view why) {
-  const Session& ended = session->second;
+  Session& ended = session->second;
   const bool sent = ended.view == nullptr;
   ++(sent ? stats_.sent : stats_.failed);
   observer_.log(fmt::format("the snapshot for member {} as of entry {} {}: {}",
-                            HexId(ended.member.value()), ended.start.index.value(),
+                            HexId(session->first), ended.start.index.value(),
                             sent ? "is done" : "is given up", why));
+  if (ended.question) ended.question->answer(SessionIsOver());
   return sessions_.erase(session);
 }
 
 void SnapshotSource::Tick() {
   const raft::CoreStatus status = core_->Status();
-  const Instant now = lane_->Now();
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     Session& session = it->second;
-    const raft::LogIndex match = MatchOf(status, session.member);
+    const raft::LogIndex match = MatchOf(status, it->first);
     if (match >= session.start.index) session.view = nullptr;
     if (match > session.held_from) {
       session.held_from = match;
-      session.used = now;
+      session.used = lane_->Now();
     }
     const bool caught_up =
         session.view == nullptr && match + options_.caught_up_entries >= status.commit;
@@ -258,19 +259,19 @@ void SnapshotSource::ArmTimer() {
 
 std::optional<raft::LogIndex> SnapshotSource::held() const {
   std::optional<raft::LogIndex> oldest;
-  for (const auto& [number, session] : sessions_) {
+  for (const auto& [member, session] : sessions_) {
     oldest = std::min(oldest.value_or(session.held_from), session.held_from);
   }
   return oldest;
 }
 
 void SnapshotSource::TellHeld() {
-  const std::optional<raft::LogIndex> held =
-      SEEDED_BUG(kSnapshotLogNotHeld) ? std::nullopt : this->held();
+  const std::optional<raft::LogIndex> oldest =
+      SEEDED_BUG(kSnapshotLogNotHeld) ? std::nullopt : held();
   stats_.sessions = sessions_.size();
-  if (held == told_held_) return;
-  told_held_ = held;
-  observer_.hold_log(held);
+  if (oldest == told_held_) return;
+  told_held_ = oldest;
+  observer_.hold_log(oldest);
 }
 
 }  // namespace conclave::server

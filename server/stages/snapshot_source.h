@@ -26,7 +26,7 @@ namespace conclave::server {
 struct SnapshotSourceOptions {
   size_t chunk_bytes = 512 << 10;
   uint64_t bytes_per_second = 256 << 20;  // to all members together
-  size_t sessions_max = 4;                // a member that asks beyond it has to wait
+  size_t sessions_max = 4;                // one for each member; beyond it a member has to wait
   Duration idle_max = Seconds(60);        // since the last question, or progress after the last one
   Duration age_max = Seconds(3600);       // an old view keeps the engine from giving back space
   // Log applied since a session began. Beyond it the session is given up: what it holds back is in
@@ -34,9 +34,6 @@ struct SnapshotSourceOptions {
   size_t held_back_bytes_max = 512 << 20;
   // A member that lacks no more entries than this gets them from what the log keeps anyway.
   uint64_t caught_up_entries = 1000;
-  // Those of all runs must differ, so that nobody goes on with the view of an earlier run: a random
-  // number.
-  uint64_t first_session = 1;
 };
 
 struct SnapshotSourceStats {
@@ -64,8 +61,9 @@ class SnapshotSource {
   SnapshotSource(const SnapshotSource&) = delete;
   SnapshotSource& operator=(const SnapshotSource&) = delete;
 
-  // A question of kind kSnapshotChunk. Errors: NotFound if the session is over, so that the asker
-  // has to start anew; ResourceExhausted and Unavailable pass: ask again.
+  // A question of kind kSnapshotChunk. A session answers one at a time, the latest. Errors:
+  // NotFound if the session is over, so that the asker has to start anew; ResourceExhausted and
+  // Unavailable pass: ask again.
   void Answer(std::string_view request, PeerCalls::Answer answer);
 
   // After each apply drain: the bytes of its entries.
@@ -81,28 +79,35 @@ class SnapshotSource {
 
  private:
   struct View;
+  struct Question {
+    std::string after_key;
+    PeerCalls::Answer answer;
+  };
   struct Session {
-    raft::NodeId member;
+    uint64_t number = 0;  // the member's, of its attempt
     raft::LogStart start;
     raft::LogIndex held_from;  // the log after it is kept for the member
     uint64_t total_bytes = 0;
     Instant begun;
     Instant used;
     uint64_t applied_bytes_before = 0;  // applied_bytes_ when it began
-    size_t reads = 0;                   // under way
     std::shared_ptr<View> view;         // null once the member holds the state
+    bool reading = false;               // a chunk, or about to
+    std::optional<Question> question;   // not answered yet
   };
-  using Sessions = std::map<uint64_t, Session>;
-  struct Read {
-    uint64_t session = 0;
-    PeerCalls::Answer answer;
-  };
+  using Sessions = std::map<raft::NodeId, Session>;
 
-  absl::StatusOr<uint64_t> Begin(const SnapshotChunkRequest& request);
+  // The member's session of that number, which may begin with this question.
+  absl::StatusOr<Session*> FindOrBegin(const SnapshotChunkRequest& request);
   absl::StatusOr<raft::LogStart> Position() const;
-  Instant ReserveRate(size_t bytes);
-  void StartRead(uint64_t session, std::string after_key, PeerCalls::Answer answer);
-  void OnRead(uint64_t read, std::string chunk);
+  // When a chunk more may leave.
+  Instant ReserveRate();
+  void ReadSoon(raft::NodeId member, Session& session);
+  void StartRead(raft::NodeId member, uint64_t number);
+  void OnRead(raft::NodeId member, uint64_t number, const std::string& after_key,
+              std::string chunk);
+  // Null if the member's session is over.
+  Session* Find(raft::NodeId member, uint64_t number);
   Sessions::iterator End(Sessions::iterator session, std::string_view why);
   void Tick();
   // Empty if it goes on.
@@ -118,11 +123,8 @@ class SnapshotSource {
   const raft::Core* const core_;
   Observer observer_;
 
-  uint64_t next_session_;
   Sessions sessions_;
-  std::map<uint64_t, Read> reads_;  // on the background lane
-  uint64_t last_read_ = 0;
-  Instant rate_free_at_;  // what was read until now is paid for then
+  Instant rate_free_at_;  // what has left until now is paid for then
   uint64_t applied_bytes_ = 0;
   std::optional<raft::LogIndex> told_held_;
   TimerId timer_ = 0;

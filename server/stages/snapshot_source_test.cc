@@ -44,11 +44,10 @@ class SnapshotSourceTest : public ::testing::Test {
  protected:
   using Received = std::shared_ptr<std::optional<absl::StatusOr<SnapshotChunkAnswer>>>;
 
-  explicit SnapshotSourceTest(SnapshotSourceOptions options = {.chunk_bytes = 300}) {
+  explicit SnapshotSourceTest(const SnapshotSourceOptions& options = {.chunk_bytes = 300}) {
     while (store_->applied_index() < kEntries) Put();
-    options.first_session = 100;
     source_ = std::make_unique<SnapshotSource>(
-        options, &lane_, &lane_, &engine_, store_.get(), &core_,
+        options, &lane_, &background_, &engine_, store_.get(), &core_,
         SnapshotSource::Observer{.hold_log = [this](std::optional<LogIndex> held) { held_ = held; },
                                  .log = [](std::string_view) {}});
   }
@@ -79,18 +78,34 @@ class SnapshotSourceTest : public ::testing::Test {
   }
   absl::StatusOr<SnapshotChunkAnswer> AskNow(const SnapshotChunkRequest& request) {
     Received received = Ask(request);
-    lane_.Advance(Milliseconds(1));
+    Advance(Milliseconds(1));
     CHECK(received->has_value());
     return **received;
   }
-  uint64_t Begin(NodeId member = kMember) { return AskNow({.member = member})->session; }
-  bool Lives(uint64_t session) { return AskNow({.member = kMember, .session = session}).ok(); }
+  // Returns the session's number.
+  uint64_t Begin(NodeId member = kMember) {
+    CHECK(AskNow({.member = member, .session = ++last_session_}).ok());
+    return last_session_;
+  }
+  // Of a session that is over nothing but the first chunk can be asked, which begins another.
+  bool Lives(uint64_t session, NodeId member = kMember) {
+    return AskNow({.member = member, .session = session, .after_key = "k"}).ok();
+  }
+
+  // Time passes on the lane; then the background does what it was given.
+  void Advance(Duration duration) {
+    lane_.Advance(duration);
+    background_.RunPosted();
+    lane_.RunPosted();
+  }
 
   ManualExecutor lane_;
+  ManualExecutor background_;
   std::shared_ptr<kv::Engine> engine_ = std::make_shared<kv::MemoryEngine>();
   std::unique_ptr<kv::Store> store_ = *kv::Store::Open(engine_.get(), {}, {});
   raft::Core core_{{.id = kSelf}, ALog(), 1, lane_.Now()};
   std::optional<LogIndex> held_;
+  uint64_t last_session_ = 100;
   std::unique_ptr<SnapshotSource> source_;
 };
 
@@ -98,14 +113,11 @@ TEST_F(SnapshotSourceTest, HandsOutTheStateOfTheBeginningWhateverIsAppliedMeanwh
   const uint32_t hash = store_->Hash();
   kv::MemoryEngine copy;
   kv::SnapshotWriter writer(&copy);
-  uint64_t session = 0;
   while (!writer.finished()) {
-    const auto answer =
-        AskNow({.member = kMember, .session = session, .after_key = writer.last_key()});
+    const auto answer = AskNow({.member = kMember, .session = 7, .after_key = writer.last_key()});
     ASSERT_TRUE(answer.ok()) << answer.status();
     EXPECT_EQ(answer->start, (raft::LogStart{LogIndex(kEntries), Term(kTerm), kVoters}));
     EXPECT_GT(answer->total_bytes, 60u * 50);
-    session = answer->session;
     ASSERT_TRUE(writer.Write(answer->chunk).ok());
     Put();
   }
@@ -116,17 +128,18 @@ TEST_F(SnapshotSourceTest, HandsOutTheStateOfTheBeginningWhateverIsAppliedMeanwh
 }
 
 TEST_F(SnapshotSourceTest, AnswersAnyEarlierKeyAgain) {
-  const auto first = AskNow({.member = kMember});
-  const uint64_t session = first->session;
-  AskNow({.member = kMember, .session = session, .after_key = "k"}).value();
-  EXPECT_EQ(AskNow({.member = kMember, .session = session})->chunk, first->chunk);
+  const auto first = AskNow({.member = kMember, .session = 7});
+  AskNow({.member = kMember, .session = 7, .after_key = "k"}).value();
+  EXPECT_EQ(AskNow({.member = kMember, .session = 7})->chunk, first->chunk);
+  EXPECT_EQ(source_->stats().begun, 1u);
 }
 
 TEST_F(SnapshotSourceTest, RefusesWhatItDoesNotHave) {
   EXPECT_TRUE(absl::IsUnavailable(
       AskNow({.member = kMember, .at_least = LogIndex(kEntries + 1)}).status()));
   EXPECT_TRUE(AskNow({.member = kMember, .at_least = LogIndex(kEntries)}).ok());
-  EXPECT_TRUE(absl::IsNotFound(AskNow({.member = kMember, .session = 99}).status()));
+  EXPECT_TRUE(
+      absl::IsNotFound(AskNow({.member = kMember, .session = 99, .after_key = "k"}).status()));
   absl::Status status;
   source_->Answer("?", [&](const auto& answer) { status = answer.status(); });
   EXPECT_TRUE(absl::IsDataLoss(status));
@@ -147,11 +160,11 @@ TEST_F(SnapshotSourceTest, HoldsTheLogWhileASessionLives) {
   EXPECT_EQ(held_, std::nullopt);
   const uint64_t session = Begin();
   EXPECT_EQ(held_, LogIndex(kEntries));
-  lane_.Advance(Seconds(59));
+  Advance(Seconds(59));
   EXPECT_TRUE(Lives(session));
-  lane_.Advance(Seconds(59));
+  Advance(Seconds(59));
   EXPECT_EQ(held_, LogIndex(kEntries));
-  lane_.Advance(Seconds(2));
+  Advance(Seconds(2));
   EXPECT_EQ(held_, std::nullopt);
   EXPECT_FALSE(Lives(session));
   EXPECT_EQ(source_->stats().failed, 1u);
@@ -162,9 +175,9 @@ TEST_F(SnapshotSourceTest, HoldsTheLogForTheOldestOfSeveral) {
   Put();
   const uint64_t second = Begin(NodeId(3));
   EXPECT_EQ(held_, LogIndex(kEntries));
-  lane_.Advance(Seconds(30));
-  EXPECT_TRUE(Lives(second));
-  lane_.Advance(Seconds(40));
+  Advance(Seconds(30));
+  EXPECT_TRUE(Lives(second, NodeId(3)));
+  Advance(Seconds(40));
   EXPECT_FALSE(Lives(first));
   EXPECT_EQ(held_, LogIndex(kEntries + 1));
 }
@@ -182,10 +195,10 @@ TEST_F(SnapshotSourceTest, GivesUpASessionThatHoldsBackTooMuch) {
 TEST_F(SnapshotSourceTest, GivesUpASessionThatIsTooOldHoweverMuchItIsUsed) {
   const uint64_t session = Begin();
   for (int i = 0; i < 119; ++i) {
-    lane_.Advance(Seconds(30));
+    Advance(Seconds(30));
     ASSERT_TRUE(Lives(session)) << i;
   }
-  lane_.Advance(Seconds(40));
+  Advance(Seconds(40));
   EXPECT_FALSE(Lives(session));
 }
 
@@ -199,23 +212,31 @@ TEST_F(SnapshotSourceTest, OneSessionAMemberAndSoManyMembers) {
   EXPECT_EQ(source_->stats().sessions, 4u);
 }
 
-TEST_F(SnapshotSourceTest, MemberThatAsksWithoutWaitingIsRefused) {
+// Its member did not wait for so long; the answer to the first question would reach nobody.
+TEST_F(SnapshotSourceTest, QuestionThatIsRepeatedTakesTheAnswer) {
   const uint64_t session = Begin();
-  std::vector<Received> received;
-  for (int i = 0; i < 3; ++i) received.push_back(Ask({.member = kMember, .session = session}));
-  EXPECT_TRUE(absl::IsUnavailable((*received[2])->status()));
-  lane_.Advance(Milliseconds(1));
-  EXPECT_TRUE((*received[0])->ok());
-  EXPECT_TRUE((*received[1])->ok());
-  EXPECT_TRUE(Lives(session));
+  Received first = Ask({.member = kMember, .session = session, .after_key = "k"});
+  Received again = Ask({.member = kMember, .session = session, .after_key = "k"});
+  EXPECT_TRUE(absl::IsUnavailable((*first)->status()));
+  Advance(Milliseconds(1));
+  EXPECT_TRUE((*again)->ok());
+  Received other = Ask({.member = kMember, .session = session, .after_key = "k"});
+  Received last = Ask({.member = kMember, .session = session, .after_key = "m"});
+  Advance(Milliseconds(1));
+  EXPECT_FALSE(last->has_value());  // what was read was not for it
+  Advance(Milliseconds(1));
+  EXPECT_TRUE(absl::IsUnavailable((*other)->status()));
+  EXPECT_NE((*last)->value().chunk, (*again)->value().chunk);
 }
 
 // The engine is replaced: nothing may keep the old one on this lane.
 TEST_F(SnapshotSourceTest, NoSessionOutlivesItsEngine) {
   const uint64_t session = Begin();
   Received received = Ask({.member = kMember, .session = session});
+  lane_.Advance(Milliseconds(1));  // the background has it
+  EXPECT_GT(engine_.use_count(), 1);
   source_->EndAll();
-  lane_.RunPosted();
+  Advance(Duration::zero());
   EXPECT_TRUE(absl::IsNotFound((*received)->status()));
   EXPECT_EQ(engine_.use_count(), 1);
   EXPECT_EQ(held_, std::nullopt);
@@ -223,8 +244,9 @@ TEST_F(SnapshotSourceTest, NoSessionOutlivesItsEngine) {
 
 TEST_F(SnapshotSourceTest, MayEndWhileAChunkIsRead) {
   Received received = Ask({.member = kMember});
+  lane_.Advance(Milliseconds(1));  // the background has it
   source_ = nullptr;
-  lane_.RunPosted();
+  Advance(Duration::zero());
   EXPECT_FALSE(received->has_value());
   EXPECT_EQ(engine_.use_count(), 1);
 }
@@ -235,20 +257,21 @@ class SlowSourceTest : public SnapshotSourceTest {
 };
 
 TEST_F(SlowSourceTest, KeepsToItsRate) {
-  Received first = Ask({.member = kMember});
-  lane_.RunPosted();
+  constexpr uint64_t kSession = 7;
+  Received first = Ask({.member = kMember, .session = kSession});
+  Advance(Duration::zero());
   ASSERT_TRUE(first->has_value());
-  const uint64_t session = (*first)->value().session;
-  Received second = Ask({.member = kMember, .session = session});
-  lane_.Advance(Milliseconds(499));
+  Received second = Ask({.member = kMember, .session = kSession});
+  Advance(Milliseconds(499));
   EXPECT_FALSE(second->has_value());
-  lane_.Advance(Milliseconds(1));
+  Advance(Milliseconds(1));
   EXPECT_TRUE(second->has_value());
   // Rest is not saved up.
-  lane_.Advance(Seconds(10));
-  Ask({.member = kMember, .session = session});
-  Received fourth = Ask({.member = kMember, .session = session});
-  lane_.Advance(Milliseconds(499));
+  Advance(Seconds(10));
+  Ask({.member = kMember, .session = kSession});
+  Advance(Duration::zero());
+  Received fourth = Ask({.member = kMember, .session = kSession});
+  Advance(Milliseconds(499));
   EXPECT_FALSE(fourth->has_value());
 }
 

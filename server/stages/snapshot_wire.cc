@@ -30,7 +30,6 @@ std::string EncodeSnapshotChunkAnswer(const SnapshotChunkAnswer& answer) {
   const std::string configuration = raft::EncodeConfiguration(answer.start.configuration);
   std::string out;
   out.reserve(configuration.size() + answer.chunk.size() + 64);
-  PutFixed64(out, answer.session);
   PutVarint(out, answer.start.index.value());
   PutVarint(out, answer.start.term.value());
   PutVarint(out, configuration.size());
@@ -43,7 +42,6 @@ std::string EncodeSnapshotChunkAnswer(const SnapshotChunkAnswer& answer) {
 absl::StatusOr<SnapshotChunkAnswer> DecodeSnapshotChunkAnswer(std::string_view bytes) {
   ByteReader reader(bytes);
   SnapshotChunkAnswer answer;
-  answer.session = reader.Fixed64();
   answer.start.index = raft::LogIndex(reader.Varint());
   answer.start.term = raft::Term(reader.Varint());
   absl::StatusOr<raft::Configuration> configuration =

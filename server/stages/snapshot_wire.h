@@ -13,15 +13,16 @@
 namespace conclave::server {
 
 struct SnapshotChunkRequest {
-  raft::NodeId member;           // who asks
-  uint64_t session = 0;          // 0 begins one
+  raft::NodeId member;  // who asks
+  // Chosen by whoever asks, another one for each attempt. One that the source does not know yet
+  // begins with the first chunk, so a question that is repeated begins nothing twice.
+  uint64_t session = 0;
   raft::LogIndex at_least = {};  // of a new session: an older state is of no use
   std::string after_key = {};    // the chunk of rows after it; empty for the first one
   friend bool operator==(const SnapshotChunkRequest&, const SnapshotChunkRequest&) = default;
 };
 
 struct SnapshotChunkAnswer {
-  uint64_t session = 0;
   raft::LogStart start;      // where the session's state stands
   uint64_t total_bytes = 0;  // of the whole state, roughly
   std::string chunk = {};    // kvstore/engine/snapshot.h

@@ -15,8 +15,7 @@ SnapshotChunkRequest ARequest() {
 }
 
 SnapshotChunkAnswer AnAnswer() {
-  return {.session = 77,
-          .start = {.index = raft::LogIndex(300),
+  return {.start = {.index = raft::LogIndex(300),
                     .term = raft::Term(4),
                     .configuration = {.voters = {raft::NodeId(1), raft::NodeId(2)},
                                       .outgoing = {},
