@@ -29,8 +29,7 @@ Nemesis::Nemesis(World* world, const NemesisOptions& options, Random random)
       {options.strand && world->size() > 1, {"strand", &Nemesis::Strand}},
       {options.flap, {"flap", &Nemesis::Flap}},
       {options.away && world->size() > 1, {"away", &Nemesis::Away}},
-      {options.install_crash && world->size() > 1,
-       {"crash-in-install", &Nemesis::CrashInInstall}},
+      {options.install_crash && world->size() > 1, {"crash-in-install", &Nemesis::CrashInInstall}},
       {options.client_cut, {"client-cut", &Nemesis::CutClients}},
       {options.disk_hang, {"disk-hang", &Nemesis::HangDisk}},
       {options.disk_full, {"disk-full", &Nemesis::FillDisk}},
@@ -300,8 +299,8 @@ void Nemesis::OnEvent(Member& member) {
   }
   if (world_->scheduler().Now() >= install_crash_until_ || random_.OneIn(2)) return;
   install_crash_until_ = {};
-  const Duration most = installs ? world_->options().member.flush_time
-                                 : world_->options().member.disk.sync_min;
+  const Duration most =
+      installs ? world_->options().member.flush_time : world_->options().member.disk.sync_min;
   UndoAfter(Between(Duration::zero(), most), [this, position] {
     if (!world_->member(position).running()) return;
     Count("crashed-in-install");

@@ -68,12 +68,12 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
       space_(options.space, options.core.id, parts.lane, parts.file_system, parts.store, &proposer_,
              [this](bool low) { OnSpaceLow(low); }),
       snapshot_source_(
-          options.snapshot_source, parts.lane, parts.background, parts.engine, parts.store,
-          &core_,
+          options.snapshot_source, parts.lane, parts.background, parts.engine, parts.store, &core_,
           {.hold_log = [this](std::optional<raft::LogIndex> from) { log_keeper_.Hold(from); },
            .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
       snapshot_fetcher_(
-          FetcherOptions(options, seed), parts.lane, parts.background, parts.peers, parts.engine_home,
+          FetcherOptions(options, seed), parts.lane, parts.background, parts.peers,
+          parts.engine_home,
           {.fetched = [this](const raft::LogStart& start) { raft_.SnapshotFetched(start); },
            .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
       raft_(parts.lane, &core_, parts.wal, parts.transport, &log_watchdog_, this) {
