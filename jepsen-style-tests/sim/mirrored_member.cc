@@ -27,11 +27,13 @@ bool Same(const Disk& a, const Disk& b) {
          a.entries == b.entries;
 }
 
-// `found` is what `whole` begins with, as far as both can be compared.
+// `found` is what `whole` begins with, or began with before entries were replaced by what is lost
+// now, as far as both can be compared.
 bool IsBeginning(const Disk& found, const Disk& whole) {
   if (found.last_index() > whole.last_index() || found.start.index > whole.start.index)
     return false;
   for (LogIndex i = whole.start.index.Next(); i <= found.last_index(); ++i) {
+    if (found.TermAt(i) < whole.TermAt(i)) return true;
     if (*found.Find(i) != *whole.Find(i)) return false;
   }
   return true;
@@ -71,7 +73,8 @@ void MirroredDisk::Perform(const AppendTask& task) {
     promised.reset();
     lost_through = LogIndex(0);
   }
-  if (promised) promised = StillPromised(disk, *std::exchange(promised, std::nullopt));
+  if (!promised || (task.entries.empty() && !task.reset)) return;
+  promised = StillPromised(disk, *std::exchange(promised, std::nullopt));
 }
 
 void MirroredDisk::Perform(const LogStart& release) { disk.Release(release); }
@@ -146,7 +149,7 @@ std::string MirroredMember::Restart(const raft::WalContents& recovered, bool dam
   if (Disk found = DiskOf(recovered); !Same(possible.disk, found)) {
     const Disk before = possible.promised.value_or(std::move(possible.disk));
     possible.disk = std::move(found);
-    possible.promised = well ? StillPromised(possible.disk, before) : std::nullopt;
+    possible.promised = well ? std::optional(before) : std::nullopt;
   }
   possible.lost_through = recovered.lost_through;
   // Equal entries stay those of before, which do not keep whole segments in memory.

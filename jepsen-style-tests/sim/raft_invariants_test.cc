@@ -443,6 +443,18 @@ TEST_F(RaftInvariantsTest, ARecoveredLogHasWhatWasNeverWritten) {
   ExpectProblem("durability", "2 has a log from 0 to 3 that its writes cannot have left");
 }
 
+TEST_F(RaftInvariantsTest, WhatIsLeftOfADamagedLogMayHaveBeenReplaced) {
+  b_.EnterTerm(1, 0);
+  b_.WriteAndSync({Command(1, 1, "old")});
+  b_.EnterTerm(2, 0);
+  b_.WriteAndSync({Noop(1, 2), Command(2, 2, "x")});
+  rules_.OnDamaged(NodeId(2));
+  b_.disk().entries = {Command(1, 1, "old")};
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
 TEST_F(RaftInvariantsTest, ALogSaysThatItLostLessThanItHeld) {
   Commit2();
   rules_.OnDamaged(NodeId(2));
