@@ -47,7 +47,7 @@ void DrawSnapshots(Random random, MemberOptions& member) {
   source.bytes_per_second = OneOf<uint64_t>(random, {100 << 10, 256 << 20, 256 << 20});
   source.sessions_max = OneOf<size_t>(random, {1, 4});
   source.idle_max = Seconds(OneOf<int64_t>(random, {3, 10}));
-  source.held_back_bytes_max = OneOf<size_t>(random, {2 << 10, 100 << 10, 512 << 20});
+  source.held_back_bytes_max = OneOf<size_t>(random, {40 << 10, 100 << 10, 512 << 20});
   source.caught_up_entries = OneOf<uint64_t>(random, {0, 5, 1000});
   server::SnapshotFetcherOptions& fetcher = member.node.snapshot_fetcher;
   fetcher.call_timeout = Seconds(OneOf<int64_t>(random, {1, 10}));

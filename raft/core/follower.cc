@@ -162,17 +162,18 @@ void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request
 
 void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
   HearLeader(state, from);
-  // The leader says only what this member has acknowledged as durable.
-  if (heartbeat.commit > state.log.last_index() && !SEEDED_BUG(kHeartbeatCommitNotClamped)) {
-    if (!IsIncomplete(state)) {
+  state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
+  if (IsIncomplete(state)) {
+    TellLoss(state, from, heartbeat);
+  } else {
+    // The leader says only what this member has acknowledged as durable.
+    if (heartbeat.commit > state.log.last_index() && !SEEDED_BUG(kHeartbeatCommitNotClamped)) {
       Fatal(
           "the leader knows of acknowledged entries that are not in this member's log: it was "
           "lost. Remove this member from the cluster and add it again");
     }
-    TellLoss(state, from, heartbeat.commit, heartbeat.round);
+    AdvanceCommit(state, std::min(heartbeat.commit, state.log.last_index()));
   }
-  state.everywhere = std::max(state.everywhere, heartbeat.everywhere);
-  AdvanceCommit(state, std::min(heartbeat.commit, state.log.last_index()));
   Follower& follower = *state.follower();
   CHECK(follower.leader == from);
   follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);

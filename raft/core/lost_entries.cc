@@ -27,15 +27,16 @@ void MaybeComplete(CoreState& state) {
   state.log_completed = true;
 }
 
-void TellLoss(CoreState& state, NodeId leader, LogIndex commit, uint64_t round) {
-  CHECK(commit > state.log.last_index());
+void TellLoss(CoreState& state, NodeId leader, const Heartbeat& heartbeat) {
+  CHECK(state.follower() != nullptr);
+  if (heartbeat.commit <= state.commit) return;
   SIM_REACHED("raft.lost.leader_told");
   AppendResponse response;
-  response.index = commit;
+  response.index = heartbeat.commit;
   response.hint_index = state.log.last_index();
   response.hint_term = state.log.last_term();
   response.incomplete = true;
-  response.round = round;
+  response.round = heartbeat.round;
   state.Send(leader, response);
 }
 

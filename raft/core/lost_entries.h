@@ -14,8 +14,10 @@ bool IsIncomplete(const CoreState& state);
 // `durable` or the commit index advanced: they may be filled up now.
 void MaybeComplete(CoreState& state);
 
-// Follower: the leader counts on `commit`, which is beyond the end of this member's log. Tells it
-// what is really there.
-void TellLoss(CoreState& state, NodeId leader, LogIndex commit, uint64_t round);
+// Follower: a heartbeat says how far the leader counts on this member. What is left of the log may
+// be an older beginning that the lost records had replaced, so that is no proof of anything: only
+// an AppendRequest, which names the entry before, shows what matches. Tells the leader what is
+// there.
+void TellLoss(CoreState& state, NodeId leader, const Heartbeat& heartbeat);
 
 }  // namespace conclave::raft
