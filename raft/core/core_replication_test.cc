@@ -236,5 +236,43 @@ TEST(RecoveryTest, WhatTheStateMachineHoldsIsCommittedAndNotAppliedAgain) {
   EXPECT_EQ(status.durable, LogIndex(5));
 }
 
+// Damage may leave an older beginning of the log, which lost records had replaced: the entry at 2
+// is of term 1 here, though this member had acknowledged another one to the leader of term 3.
+TEST(LostEntriesTest, AHeartbeatIsNoProofThatWhatIsLeftMatches) {
+  const Instant now{Seconds(1)};
+  CoreConfig config;
+  config.id = k2;
+  const Entry noop{Term(1), LogIndex(1), EntryKind::kNoop, {}};
+  const Entry stale{Term(1), LogIndex(2), EntryKind::kCommand, Bytes::Copy("stale")};
+  const Entry acknowledged{Term(3), LogIndex(2), EntryKind::kCommand, Bytes::Copy("acknowledged")};
+  Core core(config,
+            {.hard_state = {Term(3), kNoNode},
+             .snapshot_index = {},
+             .snapshot_term = {},
+             .configuration = {.voters = {k1, k2, k3}, .outgoing = {}, .learners = {}},
+             .entries = {noop, stale},
+             .applied = {},
+             .lost_through = LogIndex(3)},
+            /*seed=*/1, now);
+
+  Heartbeat heartbeat;
+  heartbeat.commit = LogIndex(2);
+  core.Step(now, Received{{k1, k2, Term(3), heartbeat}});
+  EXPECT_EQ(core.commit(), LogIndex(0));
+  const Output told = core.TakeOutput();
+  EXPECT_THAT(told.messages,
+              testing::Contains(Field(&Message::body, testing::VariantWith<AppendResponse>(Field(
+                                                          &AppendResponse::incomplete, true)))));
+
+  AppendRequest request;
+  request.prev_index = LogIndex(1);
+  request.prev_term = Term(1);
+  request.commit = LogIndex(2);
+  request.entries = {acknowledged};
+  core.Step(now, Received{{k1, k2, Term(3), request}});
+  EXPECT_EQ(core.commit(), LogIndex(2));
+  EXPECT_EQ(core.TakeOutput().append->entries, std::vector{acknowledged});
+}
+
 }  // namespace
 }  // namespace conclave::raft
