@@ -2,7 +2,7 @@
 # every file; read once, a release build takes half the time. None of our own headers are in them, except for the messages
 # generated from kvstore/proto, so a change of ours never rebuilds more than what includes it.
 #
-# A precompiled header hides a missing include, so the asan preset, which continuous integration builds, goes without. And
+# A precompiled header hides a missing include, so the debug preset goes without. And
 # GCC forgets with it what libstdc++ silences for its own code: should -Warray-bounds or -Wstringop-overflow blame char_traits.h
 # for a `string + "literal"`, say it with append or fmt::format.
 
