@@ -218,12 +218,29 @@ void MemberKeeper::Advance() {
       question.done(kv::ErrNotLeader());
     } else if (late) {
       question.done(kv::ErrTimeout());
-    } else if (absl::StatusOr<Plan> plan = Judge(question.change); plan.ok()) {
-      Propose(*std::move(plan), std::move(question.done));
-    } else {
+    } else if (absl::StatusOr<Plan> plan = Judge(question.change); !plan.ok()) {
       question.done(plan.status());
+    } else if (question.change.remove().id() == node_->id().value() && !question.stepped_aside) {
+      StepAside(std::move(question));
+    } else {
+      Propose(*std::move(plan), std::move(question.done));
     }
   }
+}
+
+// A leader that has applied its own removal can hand over only to who holds all of its log by then,
+// and under load nobody may. So it goes while it may still wait for that. If it cannot, it is
+// removed as it is.
+void MemberKeeper::StepAside(Question question) {
+  SIM_REACHED("members.leader_steps_aside");
+  proposing_ = true;
+  node_->StepAside([this, alive = alive_, question = std::move(question)]() mutable {
+    if (!*alive) return;
+    proposing_ = false;
+    question.stepped_aside = true;
+    waiting_.push_front(std::move(question));
+    Advance();
+  });
 }
 
 void MemberKeeper::AdvanceLater() {

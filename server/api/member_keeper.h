@@ -50,6 +50,7 @@ class MemberKeeper {
     peerpb::MemberChangeRequest change;
     Instant deadline;
     Done done;
+    bool stepped_aside = false;  // before the removal of the leader itself
   };
   // What a change comes to once it is judged.
   struct Plan {
@@ -68,6 +69,8 @@ class MemberKeeper {
   void Advance();
   void AdvanceLater();
   void Propose(Plan plan, Done done);
+  // Hands leadership over, and the question back to its asker, who asks the new leader.
+  void StepAside(Question question);
   void AnswerPeer(std::string_view bytes, PeerCalls::Answer answer);
   void AnswerGuest(PeerCalls::Answer answer);
 
