@@ -41,17 +41,23 @@ class MemoryView : public EngineView {
 
 }  // namespace
 
+void MemoryDisk::Detach() {
+  if (engine_ != nullptr) engine_->disk_ = nullptr;
+  engine_ = nullptr;
+}
+
 MemoryEngine::MemoryEngine(MemoryDisk* disk)
     : disk_(disk), map_(disk->flushed_), size_bytes_(disk->flushed_bytes_) {
+  disk_->Detach();
   disk_->engine_ = this;
 }
 
 MemoryEngine::~MemoryEngine() {
-  if (disk_ != nullptr && disk_->engine_ == this) disk_->Detach();
+  if (disk_ != nullptr) disk_->Detach();
 }
 
 void MemoryEngine::Flush() {
-  if (disk_ == nullptr || disk_->engine_ != this) return;
+  if (disk_ == nullptr) return;
   disk_->flushed_ = map_;
   disk_->flushed_bytes_ = SizeBytes();
 }

@@ -27,15 +27,19 @@ class MemoryDisk {
   // is full; 0 is never.
   MemoryDisk(uint64_t seed, uint32_t flush_one_in) : random_(seed), flush_one_in_(flush_one_in) {}
 
+  ~MemoryDisk() { Detach(); }
+  MemoryDisk(const MemoryDisk&) = delete;
+  MemoryDisk& operator=(const MemoryDisk&) = delete;
+
   // The process is dead already, and its engine does not know: what it does is not kept.
-  void Detach() { engine_ = nullptr; }
+  void Detach();
 
  private:
   friend class MemoryEngine;
 
   Random random_;
   const uint32_t flush_one_in_;
-  const MemoryEngine* engine_ = nullptr;  // whose flushes count
+  MemoryEngine* engine_ = nullptr;  // whose flushes count
   PersistentMap flushed_;
   uint64_t flushed_bytes_ = 0;
 };
@@ -44,8 +48,8 @@ class MemoryEngine : public Engine {
  public:
   // Nothing of it outlives it.
   MemoryEngine() = default;
-  // Goes on from what `disk`, which must outlive it, has kept. Flush only from the thread that
-  // writes.
+  // Goes on from what `disk` has kept; nothing of it is kept once the disk is gone or has another
+  // engine. Flush only from the thread that writes.
   explicit MemoryEngine(MemoryDisk* disk);
   ~MemoryEngine() override;
 
@@ -61,7 +65,9 @@ class MemoryEngine : public Engine {
   std::unique_ptr<MemoryEngine> Copy() const;
 
  private:
-  MemoryDisk* const disk_ = nullptr;
+  friend class MemoryDisk;
+
+  MemoryDisk* disk_ = nullptr;  // while its flushes count
   PersistentMap map_;
   std::atomic<uint64_t> size_bytes_ = 0;
 };

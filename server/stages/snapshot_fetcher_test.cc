@@ -104,10 +104,11 @@ class SnapshotFetcherTest : public ::testing::Test {
   }
   const SnapshotFetcherStats& stats() const { return fetcher_->stats(); }
 
-  ManualExecutor lane_;
-  FakeSource source_{&lane_};
+  // Before the lane: what waits there may hold an engine.
   kv::MemoryHomeDisk disk_;
   std::unique_ptr<kv::EngineHome> home_ = kv::NewMemoryHome(&disk_);
+  ManualExecutor lane_;
+  FakeSource source_{&lane_};
   std::unique_ptr<kv::Engine> live_;
   std::vector<raft::LogStart> fetched_;
   std::unique_ptr<SnapshotFetcher> fetcher_ = std::make_unique<SnapshotFetcher>(
