@@ -53,6 +53,7 @@ void DrawSnapshots(Random random, MemberOptions& member) {
   fetcher.call_timeout = Seconds(OneOf<int64_t>(random, {1, 10}));
   fetcher.retry_after = Milliseconds(OneOf<int64_t>(random, {10, 100}));
   fetcher.source_lost_after = Seconds(OneOf<int64_t>(random, {1, 10}));
+  fetcher.rest = Milliseconds(OneOf<int64_t>(random, {10, 1000}));
   fetcher.unwanted_after = Seconds(OneOf<int64_t>(random, {2, 60}));
   // Each chunk takes as long as a flush, twice.
   if (member.flush_time > Milliseconds(100)) source.chunk_bytes = 64 << 10;

@@ -31,7 +31,6 @@ void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
 }
 
 void LogKeeper::OnInstalled(raft::LogIndex index) {
-  if (flushing_) SIM_REACHED("stages.log.installed_during_flush");
   bytes_ = 0;
   flushed_ = index;
   OnDurable(index);

@@ -24,6 +24,8 @@ void OrDie(const absl::Status& status, std::string_view what) {
 
 // What the background lane works on; the raft lane looks at it only between two of its tasks.
 struct SnapshotFetcher::Incoming {
+  // Closes the engine after the last chunk.
+  Written Write(std::string_view chunk, const raft::LogStart& promised);
   // All rows are there: makes the engine durable and closes it. DataLoss if it is not the state
   // that the source promised.
   absl::Status Finish(const raft::LogStart& promised);
@@ -32,9 +34,21 @@ struct SnapshotFetcher::Incoming {
     engine.reset();
   }
 
+  absl::Status started;  // not OK: there is no engine
   std::unique_ptr<kv::Engine> engine;
   std::optional<kv::SnapshotWriter> writer;
 };
+
+SnapshotFetcher::Written SnapshotFetcher::Incoming::Write(std::string_view chunk,
+                                                          const raft::LogStart& promised) {
+  Written written{.status = started, .last_key = {}};
+  if (!started.ok()) return written;
+  written.status = writer->Write(chunk);
+  written.last_key = writer->last_key();
+  written.finished = writer->finished();
+  if (written.finished) written.status = Finish(promised);
+  return written;
+}
 
 absl::Status SnapshotFetcher::Incoming::Finish(const raft::LogStart& promised) {
   const absl::StatusOr<kv::LogPosition> position = kv::Store::MarkInstalled(engine.get());
@@ -78,7 +92,8 @@ void SnapshotFetcher::Fetch(const raft::SnapshotWanted& wanted) {
   offered_by_ = wanted.from;
   switch (stage_) {
     case Stage::kIdle:
-      return Begin(wanted);
+      if (lane_->Now() >= rest_until_) Begin(wanted);
+      return;
     case Stage::kInstalling:
       return;
     case Stage::kFetched:
@@ -113,7 +128,8 @@ void SnapshotFetcher::Begin(const raft::SnapshotWanted& wanted) {
   incoming_ = std::make_shared<Incoming>();
   background_->Post([incoming = incoming_, home = home_] {
     absl::StatusOr<std::unique_ptr<kv::Engine>> engine = home->StartIncoming();
-    OrDie(engine.status(), "started");
+    incoming->started = engine.status();
+    if (!engine.ok()) return;  // as on a full disk
     incoming->engine = *std::move(engine);
     incoming->writer.emplace(incoming->engine.get());
   });
@@ -177,10 +193,7 @@ void SnapshotFetcher::OnCallFailed(const absl::Status& why) {
 void SnapshotFetcher::Write(std::string chunk) {
   background_->Post([this, alive = alive_, attempt = attempt_, lane = lane_, incoming = incoming_,
                      start = *start_, chunk = std::move(chunk)]() mutable {
-    Written written{.status = incoming->writer->Write(chunk),
-                    .last_key = incoming->writer->last_key(),
-                    .finished = incoming->writer->finished()};
-    if (written.finished) written.status = incoming->Finish(start);
+    Written written = incoming->Write(chunk, start);
     incoming = nullptr;
     lane->Post([this, alive, attempt, written = std::move(written)] {
       if (*alive && attempt == attempt_) OnWritten(written);
@@ -203,6 +216,7 @@ void SnapshotFetcher::OnWritten(const Written& written) {
 void SnapshotFetcher::GiveUp(std::string_view why) {
   ++attempt_;
   ++stats_.failed;
+  rest_until_ = lane_->Now() + options_.rest;
   SetStage(Stage::kIdle);
   observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_), why));
   background_->Post([incoming = std::move(incoming_), home = home_]() mutable {

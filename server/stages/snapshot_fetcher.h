@@ -30,6 +30,7 @@ struct SnapshotFetcherOptions {
   Duration retry_after = Milliseconds(100);  // after a question that failed
   // A source that is no leader any more and does not answer for so long is given up.
   Duration source_lost_after = Seconds(10);
+  Duration rest = Seconds(1);  // after what was given up, before it is tried again
   // What nobody has asked for any more for so long is dropped.
   Duration unwanted_after = Seconds(60);
 };
@@ -113,6 +114,7 @@ class SnapshotFetcher {
   raft::NodeId offered_by_;
   Instant wanted_at_;  // for the last time
   Instant heard_at_;   // the source, or when it was first asked
+  Instant rest_until_{};
   TimerId unwanted_timer_ = 0;
   SnapshotFetcherStats stats_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

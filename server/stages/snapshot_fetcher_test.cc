@@ -168,6 +168,7 @@ TEST_F(SnapshotFetcherTest, StartsAnewOnlyWhenToldAgainAfterItsSessionIsGone) {
   source_.failure_ = absl::OkStatus();
   source_.Renew();
   const size_t asked = source_.asked_.size();
+  Fetch(kOther);  // too soon
   lane_.Advance(Seconds(1));
   EXPECT_EQ(source_.asked_.size(), asked);
   Fetch(kOther);
@@ -223,6 +224,33 @@ TEST_F(SnapshotFetcherTest, StateThatStandsElsewhereIsNotTaken) {
   lane_.Advance(Seconds(1));
   EXPECT_TRUE(fetched_.empty());
   EXPECT_FALSE(stats().under_way);
+}
+
+// An engine home whose disk is full.
+class FullHome : public kv::EngineHome {
+ public:
+  absl::StatusOr<std::unique_ptr<kv::Engine>> Open() override { return Full(); }
+  absl::StatusOr<std::unique_ptr<kv::Engine>> StartIncoming() override { return Full(); }
+  absl::Status Adopt() override { return Full(); }
+  absl::Status DropIncoming() override { return absl::OkStatus(); }
+  absl::Status RemoveOld() override { return absl::OkStatus(); }
+
+ private:
+  static absl::Status Full() { return absl::ResourceExhaustedError("no space left on device"); }
+};
+
+TEST_F(SnapshotFetcherTest, WithoutRoomItTriesAgainNowAndThen) {
+  FullHome full;
+  std::vector<std::string> lines;
+  SnapshotFetcher fetcher({.member = kSelf}, &lane_, &lane_, &source_, &full,
+                          {.fetched = [](const raft::LogStart&) { FAIL(); },
+                           .log = [&](std::string_view line) { lines.emplace_back(line); }});
+  for (int offer = 0; offer < 50; ++offer) {
+    fetcher.Fetch({.from = kSource, .at_least = LogIndex(1)});
+    lane_.Advance(Milliseconds(100));
+  }
+  EXPECT_EQ(fetcher.stats().failed, 5u);
+  EXPECT_NE(lines.back().find("no space left on device"), std::string::npos) << lines.back();
 }
 
 // The core may have been campaigning just then.

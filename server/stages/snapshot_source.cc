@@ -90,7 +90,6 @@ absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
   absl::StatusOr<raft::LogStart> start = Position();
   if (!start.ok()) return start.status();
   if (start->index < request.at_least) {
-    SIM_REACHED("snapshot.source.not_that_far");
     return absl::UnavailableError("this member has not applied that far");
   }
   const auto before = sessions_.find(request.member);
