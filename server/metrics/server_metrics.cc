@@ -35,6 +35,7 @@ ServerMetrics::ServerMetrics(MetricRegistry& registry, const Constants& constant
   health_failures_ = registry_.AddCounter("etcd_server_health_failures",
                                           "Checks of a member that was not healthy.");
   AddRaftSeries();
+  AddSnapshotSeries();
   AddStoreSeries();
   registry_.BeforeRender([this, read = std::move(read)] { Refresh(read); });
 }
@@ -81,6 +82,33 @@ void ServerMetrics::AddRaftSeries() {
                                              ExponentialBounds(1, 2, 13));
   AddGaugeOf("etcd_disk_wal_write_bytes_total", "Bytes written to the raft log.", &R::wal_bytes);
   AddGaugeOf("conclave_wal_segments", "Files of the raft log.", &R::wal_segments);
+}
+
+void ServerMetrics::AddSnapshotSeries() {
+  using R = ServerReading;
+  AddGaugeOf("etcd_server_snapshot_apply_in_progress_total",
+             "1 while this member fetches or installs another one's state.",
+             &R::snapshot_receiving);
+  AddCounterOf("conclave_snapshots_installed_total",
+               "States of other members that took the place of this one's.",
+               &R::snapshots_installed);
+  AddCounterOf("conclave_snapshots_receive_failed_total",
+               "Snapshots that this member began to fetch and gave up.",
+               &R::snapshots_receive_failed);
+  AddCounterOf("conclave_snapshot_received_bytes_total", "Bytes of snapshots received.",
+               &R::snapshot_bytes_received);
+  AddGaugeOf("conclave_snapshot_progress_bytes", "Received of the snapshot fetched last.",
+             &R::snapshot_progress_bytes);
+  AddGaugeOf("conclave_snapshot_expected_bytes", "Its size, roughly.", &R::snapshot_expected_bytes);
+  AddGaugeOf("conclave_snapshots_sending", "Members that fetch a snapshot here or go on from one.",
+             &R::snapshots_sending);
+  AddCounterOf("conclave_snapshots_sent_total", "Snapshots that members fetched here and hold.",
+               &R::snapshots_sent);
+  AddCounterOf("conclave_snapshots_send_failed_total",
+               "Snapshots that were given up before their members held them.",
+               &R::snapshots_send_failed);
+  AddCounterOf("conclave_snapshot_sent_bytes_total", "Bytes of snapshots sent.",
+               &R::snapshot_bytes_sent);
 }
 
 void ServerMetrics::AddStoreSeries() {

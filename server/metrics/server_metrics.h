@@ -41,6 +41,17 @@ struct ServerReading {
   // Log.
   uint64_t wal_bytes = 0;
   uint64_t wal_segments = 0;
+  // Snapshots between members.
+  uint64_t snapshots_sending = 0;  // now
+  uint64_t snapshots_sent = 0;     // that came to be held
+  uint64_t snapshots_send_failed = 0;
+  uint64_t snapshot_bytes_sent = 0;
+  bool snapshot_receiving = false;  // or being installed
+  uint64_t snapshots_installed = 0;
+  uint64_t snapshots_receive_failed = 0;
+  uint64_t snapshot_bytes_received = 0;
+  uint64_t snapshot_progress_bytes = 0;  // of the present one,
+  uint64_t snapshot_expected_bytes = 0;  // roughly
   // Store.
   int64_t quota_bytes = 0;
   uint64_t store_bytes = 0;
@@ -93,6 +104,7 @@ class ServerMetrics {
   template <typename T>
   void AddGaugeOf(const char* name, const char* help, T ServerReading::*field);
   void AddRaftSeries();
+  void AddSnapshotSeries();
   void AddStoreSeries();
   void Refresh(const Read& read);
   OfPeer& Of(raft::NodeId peer);

@@ -72,6 +72,25 @@ TEST_F(ServerMetricsTest, GroupCommitShowsAsEntriesPerSync) {
   EXPECT_THAT(text, HasSubstr("etcd_disk_wal_fsync_duration_seconds_bucket{le=\"8.192\"} 2\n"));
 }
 
+TEST_F(ServerMetricsTest, SnapshotsAreCountedOnBothSides) {
+  reading_.snapshots_sending = 1;
+  reading_.snapshot_bytes_sent = 1000;
+  reading_.snapshot_receiving = true;
+  reading_.snapshots_installed = 2;
+  reading_.snapshot_progress_bytes = 300;
+  const std::string text = Render();
+  for (const char* line : {
+           "# TYPE conclave_snapshots_sending gauge\nconclave_snapshots_sending 1\n",
+           "# TYPE conclave_snapshot_sent_bytes_total counter\n"
+           "conclave_snapshot_sent_bytes_total 1000\n",
+           "etcd_server_snapshot_apply_in_progress_total 1\n",
+           "conclave_snapshots_installed_total 2\n",
+           "conclave_snapshot_progress_bytes 300\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
 TEST_F(ServerMetricsTest, PeersHaveSeriesOfTheirOwn) {
   EXPECT_THAT(Render(), Not(HasSubstr("etcd_network_peer")));
   reading_.peers = {{.peer = raft::NodeId(0xab),
