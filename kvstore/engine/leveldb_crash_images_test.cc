@@ -10,6 +10,7 @@
 
 #include "kvstore/engine/leveldb_engine.h"
 #include "kvstore/engine/memory_engine.h"
+#include "raft/base/crash_images.h"
 #include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 #include "raft/base/random.h"
@@ -117,17 +118,8 @@ class ImageRun {
 
   void TryCrashes() {
     if (::testing::Test::HasFailure()) return;
-    std::unique_ptr<MemoryFileSystem> image = disk_.Copy();
-    image->CrashAndLose();
-    CheckImage(*image);
-    image = disk_.Copy();
-    image->CrashAndKeepBytes(image->unsynced_bytes());
-    CheckImage(*image);
-    for (int i = 0; i < kTornImages; ++i) {
-      image = disk_.Copy();
-      image->CrashAndKeepSome(image_random_);
-      CheckImage(*image);
-    }
+    ForEachCrashImage(disk_, kTornImages, image_random_,
+                      [this](MemoryFileSystem& image) { CheckImage(image); });
   }
 
   void CheckImage(MemoryFileSystem& image) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "raft/base/crash_images.h"
 #include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 #include "raft/base/random.h"
@@ -91,17 +92,8 @@ class AdoptionRun {
 
   void TryCrashes() {
     if (::testing::Test::HasFailure()) return;
-    std::unique_ptr<MemoryFileSystem> image = disk_.Copy();
-    image->CrashAndLose();
-    CheckImage(*image);
-    image = disk_.Copy();
-    image->CrashAndKeepBytes(image->unsynced_bytes());
-    CheckImage(*image);
-    for (int i = 0; i < kTornImages; ++i) {
-      image = disk_.Copy();
-      image->CrashAndKeepSome(random_);
-      CheckImage(*image);
-    }
+    ForEachCrashImage(disk_, kTornImages, random_,
+                      [this](MemoryFileSystem& image) { CheckImage(image); });
   }
 
   void CheckImage(MemoryFileSystem& image) {

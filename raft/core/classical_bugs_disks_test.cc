@@ -118,20 +118,24 @@ TEST_F(SnapshotBugTest, AnOldOfferTakesAMemberBack) {
 
 // ---- Lost entries. ----
 
-// x is committed by 1 and 2. The disk of 2 loses it. If 2 votes as if it had never had it, 3 wins
-// with the votes of 2 and 3.
+// x is committed by 1 and 2. The disk of 2 loses it, and 1 is down.
+void Member2LosesX(DrivenCluster& c) {
+  c.Elect(k1);
+  c.Isolate(k3);
+  c.Propose(k1, "x");
+  c.Settle();
+  c.Crash(k2);
+  c.Damage(k2, LogIndex(2));
+  c.Restart(k2);
+  c.Crash(k1);
+  c.Heal();
+  c.LoseConnections(k1, {k2, k3});
+}
+
+// If 2 votes as if it had never had x, 3 wins with the votes of 2 and 3.
 TEST_F(ClassicalBugTest, LostEntriesAreForgotten) {
   Expect(kLostEntriesForgotten, "leader completeness: 3 leads term 2", [](DrivenCluster& c) {
-    c.Elect(k1);
-    c.Isolate(k3);
-    c.Propose(k1, "x");
-    c.Settle();
-    c.Crash(k2);
-    c.Damage(k2, LogIndex(2));
-    c.Restart(k2);
-    c.Crash(k1);
-    c.Heal();
-    c.LoseConnections(k1, {k2, k3});
+    Member2LosesX(c);
     c.Campaign(k3, {k2});
     c.Expect(!c.core(k3).leading(), "nobody alive knows what is missing");
   });
@@ -140,16 +144,7 @@ TEST_F(ClassicalBugTest, LostEntriesAreForgotten) {
 // The same for the damaged member's own campaign.
 TEST_F(ClassicalBugTest, WhoHasLostEntriesCampaigns) {
   Expect(kLostEntriesForgotten, "leader completeness: 2 leads term 2", [](DrivenCluster& c) {
-    c.Elect(k1);
-    c.Isolate(k3);
-    c.Propose(k1, "x");
-    c.Settle();
-    c.Crash(k2);
-    c.Damage(k2, LogIndex(2));
-    c.Restart(k2);
-    c.Crash(k1);
-    c.Heal();
-    c.LoseConnections(k1, {k2, k3});
+    Member2LosesX(c);
     c.Campaign(k2, {k3});
     c.Expect(c.Leader() == kNoNode, "nobody can lead");
     c.Restart(k1);

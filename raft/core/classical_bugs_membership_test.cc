@@ -20,19 +20,29 @@ void OldMajorityElects2(DrivenCluster& c) {
   c.Expect(c.core(k2).leading(), "by all that 2 and 3 know they are a majority");
 }
 
+// Members 4 and 5 start, and member 1 has written what it proposed.
+void Join4And5(DrivenCluster& c) {
+  c.Join(k4, k1);
+  c.Join(k5, k1);
+  c.FinishWrites(k1);
+}
+
+// As often as it takes them to get all of the log.
+void Exchange4And5(DrivenCluster& c) {
+  for (int round = 0; round < 8; ++round) {
+    c.Exchange(k1, k4);
+    c.Exchange(k1, k5);
+  }
+}
+
 // From {1, 2, 3} by way of 4 to 5 without waiting: {1, 4, 5} and {2, 3} are majorities.
 TEST_F(ClassicalBugTest, TwoChangesOverlap) {
   Expect(kSecondChangeEarly, "leader completeness: 2 leads term 2", [](DrivenCluster& c) {
     c.Elect(k1);
     c.ProposeChange(k1, {Add(k4)});
     c.ProposeChange(k1, {Add(k5)});
-    c.Join(k4, k1);
-    c.Join(k5, k1);
-    c.FinishWrites(k1);
-    for (int round = 0; round < 4; ++round) {
-      c.Exchange(k1, k4);
-      c.Exchange(k1, k5);
-    }
+    Join4And5(c);
+    Exchange4And5(c);
     c.Expect(c.status(k1).commit == LogIndex(1), "two of four hold the first change");
     OldMajorityElects2(c);
   });
@@ -72,13 +82,8 @@ TEST_F(ClassicalBugTest, SeveralVotersChangeInOneStep) {
     c.Elect(k1);
     c.ProposeChange(k1, {Remove(k2), Remove(k3), Add(k4), Add(k5)});
     c.Expect(c.core(k1).configuration().joint(), "both majorities count");
-    c.Join(k4, k1);
-    c.Join(k5, k1);
-    c.FinishWrites(k1);
-    for (int round = 0; round < 4; ++round) {
-      c.Exchange(k1, k4);
-      c.Exchange(k1, k5);
-    }
+    Join4And5(c);
+    Exchange4And5(c);
     c.Expect(c.status(k1).commit == LogIndex(1), "one of {1, 2, 3} has it");
     OldMajorityElects2(c);
   });
@@ -92,17 +97,12 @@ TEST_F(ClassicalBugTest, AJointConfigurationIsLeftBeforeItIsCommitted) {
     c.Elect(k1);
     c.Propose(k1, "x");
     c.ProposeChange(k1, {Remove(k2), Remove(k3), Add(k4), Add(k5)});
-    c.Join(k4, k1);
-    c.Join(k5, k1);
-    c.FinishWrites(k1);
+    Join4And5(c);
     // Of the old ones 2 gets x, and not the change.
     c.Deliver(k1, k2);
     c.FinishWrites(k2);
     c.DeliverAll(k2, k1);
-    for (int round = 0; round < 8; ++round) {
-      c.Exchange(k1, k4);
-      c.Exchange(k1, k5);
-    }
+    Exchange4And5(c);
     c.Expect(c.status(k1).commit == LogIndex(2), "x, and not the change");
     c.Expect(c.core(k1).configuration().joint(), "so it is not left");
     OldMajorityElects2(c);

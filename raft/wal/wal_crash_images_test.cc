@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "raft/base/crash_images.h"
 #include "raft/base/random.h"
 #include "raft/wal/wal_workload.h"
 
@@ -57,17 +58,8 @@ class ImageRun {
 
   void TryCrashes() {
     if (::testing::Test::HasFailure()) return;
-    std::unique_ptr<MemoryFileSystem> image = world_.fs.Copy();
-    image->CrashAndLose();
-    CheckImage(*image);
-    image = world_.fs.Copy();
-    image->CrashAndKeepBytes(image->unsynced_bytes());
-    CheckImage(*image);
-    for (int i = 0; i < kTornImages; ++i) {
-      image = world_.fs.Copy();
-      image->CrashAndKeepSome(image_random_);
-      CheckImage(*image);
-    }
+    ForEachCrashImage(world_.fs, kTornImages, image_random_,
+                      [this](MemoryFileSystem& image) { CheckImage(image); });
   }
 
   void CheckImage(MemoryFileSystem& image) {
