@@ -6,7 +6,9 @@
 // The whole contract:
 //   R1  AppendTasks are performed in order. `after_durable` leaves only once its task is on stable
 //       storage; then Appended(write) is stepped.
-//   R2  `apply` entries are applied in order; then Applied(index) is stepped.
+//   R2  `apply` entries are applied in order, and `install_snapshot` takes the place of the state
+//       before them; then Applied(index) is stepped: for entries once they are applied, for a
+//       snapshot once the state machine holds it durably.
 //   R3  Everything else may be done at any time, in any order, dropped, delayed or repeated (but
 //       for ProposeRequest, which must not be repeated: message.h).
 //

@@ -85,6 +85,7 @@ bool OnAppended(CoreState& state, WriteId write) {
     if (reached >= later.first) SIM_REACHED("raft.durable.clamped_by_later_write");
     reached = std::min(reached, later.first.Prev());
   }
+  if (state.installing.has_value()) return false;  // of a log that is no more
   reached = std::min(reached, state.unwritten.Prev());
   if (reached <= state.durable) return false;
   CHECK(reached <= state.log.last_index());

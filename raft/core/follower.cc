@@ -122,6 +122,19 @@ bool IsWellFormed(const AppendRequest& request) {
   return true;
 }
 
+// Our log's start is committed, so whoever has another entry there was deposed and does not know; a
+// snapshot can come from a later term than this member has heard of. Its entries would be appended
+// after one that they do not follow.
+bool ContradictsStart(const CoreState& state, const AppendRequest& request) {
+  const LogIndex start = state.log.start();
+  const LogIndex last = request.prev_index + request.entries.size();
+  if (start < request.prev_index || start > last) return false;
+  const Term term = start == request.prev_index
+                        ? request.prev_term
+                        : request.entries[start - request.prev_index - 1].term;
+  return term != *state.log.TermAt(start);
+}
+
 }  // namespace
 
 void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request) {
@@ -133,6 +146,10 @@ void OnAppendRequest(CoreState& state, NodeId from, const AppendRequest& request
     // Nothing can be written yet, so nothing is taken; the leader asks again.
     SIM_REACHED("raft.follower.request_during_install");
     return EchoNewRound(state, from, request);
+  }
+  if (ContradictsStart(state, request)) {
+    SIM_REACHED("raft.follower.deposed_leader_contradicts_start");
+    return;
   }
   // What is before our log's start is committed, so it matches.
   const bool matches = request.prev_index <= state.log.start() ||

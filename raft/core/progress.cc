@@ -119,15 +119,16 @@ bool Progress::TakeOffer() {
   return std::exchange(offer_due_, false);
 }
 
-void Progress::Forget(LogIndex held) {
-  match_ = std::min(match_, held);
-  match_at_heartbeat_ = std::min(match_at_heartbeat_, match_);
-  Probe(match_.Next());
+void Progress::Forget(LogIndex agree_at_most) {
+  match_ = LogIndex(0);
+  match_at_heartbeat_ = match_;
+  Probe(agree_at_most.Next());
 }
 
 void Progress::Lost() {
   if (state_ == State::kSnapshot) return;
-  Probe(match_.Next());
+  // While probing nothing may be known to match yet: the place to ask at stays.
+  Probe(state_ == State::kProbe ? next_ : match_.Next());
   probe_sent_ = true;
 }
 

@@ -96,9 +96,9 @@ class Progress {
   void LogStartsAfter(LogIndex start);
   // In kSnapshot, true once per heartbeat: an offer is due.
   bool TakeOffer();
-  // The peer has lost entries that it had acknowledged: it holds everything up to `held` and no
-  // more is known.
-  void Forget(LogIndex held);
+  // The peer has lost entries that it had acknowledged: nothing is known to match any more, and no
+  // entry after `agree_at_most` can.
+  void Forget(LogIndex agree_at_most);
   // What was in flight is presumed lost. Sends nothing until the peer answers a heartbeat.
   void Lost();
 

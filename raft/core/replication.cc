@@ -44,7 +44,9 @@ void SendAppend(CoreState& state, NodeId id, Peer& peer, bool with_entries) {
   AppendRequest request = RequestFor(state, peer.progress, with_entries);
   const LogIndex last = request.prev_index + request.entries.size();
   CHECK(last >= peer.progress.match());
-  peer.progress.Sent(last, state.log.BytesBetween(request.prev_index, last), request.commit);
+  size_t bytes = 0;
+  for (const Entry& entry : request.entries) bytes += EntryBytes(entry);
+  peer.progress.Sent(last, bytes, request.commit);
   peer.round_sent = request.round;
   state.Send(id, std::move(request));
 }

@@ -6,6 +6,7 @@
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/core/follower.h"
+#include "raft/core/lost_entries.h"
 
 namespace conclave::raft {
 namespace {
@@ -63,7 +64,7 @@ void OnSnapshotFetched(CoreState& state, const LogStart& start) {
     // log may have been acknowledged, so it must not be dropped (thesis 5).
     SIM_REACHED("raft.snapshot.log_has_it");
     state.commit = start.index;
-    return;
+    return MaybeComplete(state);
   }
   SIM_REACHED("raft.snapshot.installed");
   // It may come from a leader of a term that this member has not heard of yet.
@@ -72,6 +73,7 @@ void OnSnapshotFetched(CoreState& state, const LogStart& start) {
   CHECK(state.log.last_index() == start.index);
   state.installing = start;
   state.install_snapshot = start;
+  state.snapshot_wanted.reset();  // whatever was offered meanwhile is offered again if need be
 }
 
 void OnInstalled(CoreState& state) {
@@ -82,6 +84,7 @@ void OnInstalled(CoreState& state) {
   // The state machine holds it all durably, whatever becomes of the log's reset.
   state.durable = std::max(state.durable, start.index);
   state.log_reset = start;
+  MaybeComplete(state);
 }
 
 }  // namespace conclave::raft

@@ -10,15 +10,16 @@
 namespace conclave::raft {
 namespace {
 
-// Prefers who has answered lately, then who has most; the lowest id among equals.
+// Prefers who has answered lately, then who has lost no entries (it may have to refuse), then who
+// has most; the lowest id among equals.
 NodeId BestSuccessor(const CoreState& state, const Leader& leader) {
   NodeId best = kNoNode;
-  std::tuple<bool, LogIndex> best_rank;
+  std::tuple<bool, bool, LogIndex> best_rank;
   for (const auto& [id, peer] : leader.peers) {
     CHECK(id != state.config.id);
     if (!state.configuration().IsVoter(id)) continue;
     const bool alive = state.now - peer.heard < state.config.election_timeout;
-    const std::tuple rank(alive, peer.progress.match());
+    const std::tuple rank(alive, !peer.lost_entries, peer.progress.match());
     if (best != kNoNode && rank <= best_rank) continue;
     best = id;
     best_rank = rank;
@@ -35,7 +36,8 @@ void OnTransferRequested(CoreState& state, NodeId target) {
   if (!leader->peers.contains(target) || !state.configuration().IsVoter(target)) return;
   CHECK(target != state.config.id);
   leader->transferee = target;
-  leader->transfer_deadline = state.now + state.config.election_timeout;
+  // Who must go is not kept by being asked to.
+  if (!leader->must_go) leader->transfer_deadline = state.now + state.config.election_timeout;
   ContinueTransfer(state, *leader);
 }
 

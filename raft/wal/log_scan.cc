@@ -131,6 +131,7 @@ absl::StatusOr<LogFiles> ListLogFiles(FileSystem& fs, const std::string& directo
   for (const std::string& name : *names) {
     if (const auto sequence = SequenceOfSegment(name)) files.segments.push_back(*sequence);
     if (const auto sequence = SequenceOfFree(name)) files.free.push_back(*sequence);
+    if (IsUnfinishedSegment(name)) files.unfinished.push_back(name);
   }
   if (files.segments.empty()) return absl::NotFoundError(directory + ": holds no log");
   return files;

@@ -24,6 +24,7 @@ namespace conclave::raft {
 struct LogFiles {
   std::vector<uint64_t> segments;
   std::vector<uint64_t> free;
+  std::vector<std::string> unfinished;  // names of what was to become a segment
 };
 // NotFound if there is no segment.
 absl::StatusOr<LogFiles> ListLogFiles(FileSystem& fs, const std::string& directory);

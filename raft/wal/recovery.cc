@@ -12,8 +12,6 @@
 namespace conclave::raft {
 namespace {
 
-constexpr size_t kFreeFilesMax = 2;
-
 class LogReader {
  public:
   LogReader(FileSystem& fs, const WalOptions& options)
@@ -90,6 +88,10 @@ absl::Status LogReader::RemoveSpareFiles() {
   std::vector<uint64_t>& free = files_.free;
   for (; free.size() > kFreeFilesMax; free.pop_back()) {
     const absl::Status status = fs_.Remove(FreePath(options_.directory, free.back()));
+    if (!status.ok()) return status;
+  }
+  for (const std::string& name : files_.unfinished) {
+    const absl::Status status = fs_.Remove(options_.directory + "/" + name);
     if (!status.ok()) return status;
   }
   log_.free_files = std::move(free);

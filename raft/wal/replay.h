@@ -1,4 +1,4 @@
-// The state of a log as its records are played one after the other. Used by recovery only.
+// The state of a log as its records are played one after the other, by log_player.h.
 //
 // Records may be missing where the disk is damaged. What was whole before is kept then, and so is
 // what comes after; the two are never joined by guess, since the missing records may have replaced

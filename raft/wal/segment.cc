@@ -44,20 +44,24 @@ absl::StatusOr<std::unique_ptr<File>> RecycleFile(FileSystem& fs, const std::str
   return file;
 }
 
+absl::Status MakeFile(FileSystem& fs, const std::string& path, SegmentSize size) {
+  absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kCreateOrKeep);
+  if (!file.ok()) return file.status();
+  absl::Status status = (*file)->Truncate(0);
+  if (status.ok()) status = ZeroAndSync(**file, 0, size.written);
+  if (!status.ok() || size.written >= size.bytes) return status;
+  status = (*file)->Truncate(size.bytes);
+  return status.ok() ? (*file)->Sync() : status;
+}
+
 // It gets its name when it is as long as it should be.
 absl::StatusOr<std::unique_ptr<File>> NewFile(FileSystem& fs, const std::string& path,
                                               SegmentSize size) {
   const std::string temporary = path + ".tmp";
-  {
-    absl::StatusOr<std::unique_ptr<File>> file = fs.Open(temporary, OpenMode::kCreateOrKeep);
-    if (!file.ok()) return file.status();
-    absl::Status status = (*file)->Truncate(0);
-    if (status.ok()) status = ZeroAndSync(**file, 0, size.written);
-    if (status.ok() && size.written < size.bytes) {
-      status = (*file)->Truncate(size.bytes);
-      if (status.ok()) status = (*file)->Sync();
-    }
-    if (!status.ok()) return status;
+  if (absl::Status status = MakeFile(fs, temporary, size); !status.ok()) {
+    // Part of it would only take the room of others.
+    if (fs.Exists(temporary)) fs.Remove(temporary).IgnoreError();
+    return status;
   }
   if (absl::Status status = fs.Rename(temporary, path); !status.ok()) return status;
   return fs.Open(path, OpenMode::kMustExist);
@@ -72,6 +76,8 @@ std::string SegmentPath(const std::string& directory, uint64_t sequence) {
 std::string FreePath(const std::string& directory, uint64_t sequence) {
   return fmt::format("{}/{:016x}.free", directory, sequence);
 }
+
+bool IsUnfinishedSegment(std::string_view name) { return ParseName(name, ".wal.tmp").has_value(); }
 
 std::optional<uint64_t> SequenceOfSegment(std::string_view name) { return ParseName(name, ".wal"); }
 std::optional<uint64_t> SequenceOfFree(std::string_view name) { return ParseName(name, ".free"); }

@@ -19,6 +19,9 @@
 
 namespace conclave::raft {
 
+// Files of released segments that are kept.
+inline constexpr size_t kFreeFilesMax = 2;
+
 // No segment's file is shorter, so one that is has been damaged.
 inline constexpr uint64_t kSegmentBytesMin = 512;
 
@@ -28,6 +31,8 @@ std::string FreePath(const std::string& directory, uint64_t sequence);
 // The sequence number in the name of a segment or of a free file; nothing for any other name.
 std::optional<uint64_t> SequenceOfSegment(std::string_view name);
 std::optional<uint64_t> SequenceOfFree(std::string_view name);
+// A file that was being made when the process ended; of no use.
+bool IsUnfinishedSegment(std::string_view name);
 
 // Zeros [from, to) of the file and makes that durable, piece by piece: one large flush would hold
 // up the syncs of the segment in use.

@@ -13,7 +13,6 @@
 namespace conclave::raft {
 namespace {
 
-constexpr size_t kFreeFilesMax = 2;
 constexpr Duration kReserveRetry = Seconds(5);
 
 // Of the reserve, that a segment takes at once while space is low; the rest is for others.
@@ -111,6 +110,10 @@ void SegmentSupply::CheckReserve() {
       [this, alive = alive_](absl::Status status) {
         if (!*alive) return;
         checking_ = false;
+        // Want of room is one thing; a disk that fails a write or a sync is not asked again.
+        if (!status.ok() && !absl::IsResourceExhausted(status)) {
+          Fatal("the log could not be given its reserve: " + std::string(MessageOf(status)));
+        }
         SetLow(!status.ok());
       });
 }

@@ -265,8 +265,8 @@ void SegmentedWal::OnPrepared(const absl::Status& status) {
   prepare_failed_ = !status.ok();
   const bool awaited = !in_flight_.has_value() && !queue_.empty();
   // A disk that is full now may have room again when the file is needed: it is tried once more
-  // then.
-  if (prepare_failed_ && awaited) {
+  // then. One that fails a write or a sync is not asked again.
+  if (prepare_failed_ && (awaited || !absl::IsResourceExhausted(status))) {
     Fatal("the log could not be continued: " + std::string(MessageOf(status)));
   }
   IssueNext();
