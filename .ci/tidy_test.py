@@ -173,6 +173,11 @@ class Bans(TidyTest):
         self.check("banned", "scripts/a.sh", "# FIX" + "ME\n")
         self.passes("kvstore/a.cc", "using namespace absl;\n")
 
+    def test_marks_of_the_simulator_stay_in_sources(self):
+        self.check("banned", "kvstore/a.h", HEADER + 'inline void F() { SIM_REACHED("a"); }\n', line=4)
+        self.passes("kvstore/a.cc", 'void F() { SIM_REACHED("a"); }\n')
+        self.passes("raft/base/probe.h", HEADER + "#if CONCLAVE_SIMULATION\n#endif\n")
+
     def test_machine_paths(self):
         self.check("words", "docs/a.md", "See /wo" + "rk/main.\n")
         self.check("words", "scripts/a.sh", "cd /ro" + "ot/x\n")

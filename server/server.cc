@@ -23,6 +23,7 @@ raft::CoreConfig CoreConfigOf(const ServerConfig& config, raft::NodeId id) {
   core.heartbeat_interval = Milliseconds(config.heartbeat_interval_ms);
   core.election_timeout = Milliseconds(config.election_timeout_ms);
   core.tail_entries_max = static_cast<uint64_t>(config.snapshot_catchup_entries);
+  core.leader_priority = static_cast<uint32_t>(config.leader_priority);
   return core;
 }
 

@@ -82,7 +82,7 @@ class Run {
   // All phases, one after the other; ends early when something is wrong.
   void Live() {
     if (!Faults() || !HealedCore() || !Calm() || !FullDisk()) return;
-    if (!FinalReads()) return;
+    if (!FinalReads() || !PreferredLeads()) return;
     leaders_.End();
     facts_.healthy = leaders_.intervals();
     for (const auto& workload : workloads_) AddReports(workload->Check());
@@ -131,6 +131,7 @@ class Run {
     RunFor(Seconds(1) + 3 * core.election_timeout);  // what was on its way has happened
     Member* const leader = world_.leader();
     if (!Sound() || leader == nullptr) return Sound();
+    if (MostPreferred() > PriorityOf(*leader)) return true;  // it is about to go
     const raft::NodeId leads = leader->id();
     const raft::Term term = leader->node().core().term();
     if (!RunFor(10 * core.election_timeout)) return false;
@@ -139,6 +140,35 @@ class Run {
       world_.Report("liveness: an undisturbed leader is unseated");
     }
     return Sound();
+  }
+
+  uint32_t PriorityOf(const Member& member) const {
+    const std::vector<uint32_t>& priorities = swarm_.world.leader_priorities;
+    return member.position() < priorities.size() ? priorities[member.position()] : 0;
+  }
+
+  // Of the voters that run.
+  uint32_t MostPreferred() {
+    uint32_t most = 0;
+    for (const size_t position : world_.Members()) {
+      Member& member = world_.member(position);
+      if (!member.running() || !world_.configuration().IsVoter(member.id())) continue;
+      most = std::max(most, PriorityOf(member));
+    }
+    return most;
+  }
+
+  // In a healthy cluster leadership comes to those that the operators prefer.
+  bool PreferredLeads() {
+    if (swarm_.world.leader_priorities.empty() || !IsPlacid()) return true;
+    const auto leads = [&] {
+      Member* const leader = world_.leader();
+      return leader != nullptr && PriorityOf(*leader) == MostPreferred();
+    };
+    // Ten election timeouts until a new leader looks for its better, and a few tries.
+    if (RunUntil(leads, 40 * swarm_.world.member.node.core.election_timeout)) return Sound();
+    if (Sound()) world_.Report("leadership: priority: the leader is not who is preferred");
+    return false;
   }
 
   // Messages and syncs take a small part of an election timeout.

@@ -1,6 +1,7 @@
 #include "jepsen-style-tests/runner/swarm_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <initializer_list>
@@ -92,6 +93,15 @@ void DrawDisk(Random random, DiskOptions& disk) {
   disk.faults_under = Member::kWalDirectory;
 }
 
+std::vector<uint32_t> DrawPriorities(Random random, size_t members) {
+  std::vector<uint32_t> priorities;
+  if (!Chance(random, 20)) return priorities;
+  while (priorities.size() < members) {
+    priorities.push_back(static_cast<uint32_t>(random.Below(3)));
+  }
+  return priorities;
+}
+
 void DrawTrouble(Random random, MemberOptions& member) {
   member.node.log_watchdog.stall_max = Seconds(OneOf<int64_t>(random, {4, 10}));
 }
@@ -172,6 +182,8 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
   DrawTrouble(random.Stream("trouble"), world.member);
+  world.leader_priorities =
+      DrawPriorities(random.Stream("priorities"), world.voters + world.learners);
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
   if (Chance(random, 15)) options.late_start = options.fault_phase;
@@ -200,10 +212,13 @@ std::string SwarmOptions::Describe() const {
       "back {} bytes\n",
       core.tail_entries_max, core.tail_bytes_max, snapshots.chunk_bytes, snapshots.bytes_per_second,
       snapshots.sessions_max, snapshots.held_back_bytes_max);
-  text += fmt::format("members   {}, at most {} learners{}\n",
+  text += fmt::format("members   {}, at most {} learners{}, leader priorities {}\n",
                       member.membership.strict_reconfig_check ? "strict check" : "no strict check",
                       member.membership.learners_max,
-                      member.membership.promote_learners ? ", promoted by themselves" : "");
+                      member.membership.promote_learners ? ", promoted by themselves" : "",
+                      world.leader_priorities.empty()
+                          ? "none"
+                          : fmt::format("{}", fmt::join(world.leader_priorities, " ")));
   text += fmt::format(
       "network   {:.3g}-{:.3g} ms, {}/1000 up to {} ms, lost {}/1000, repeated {}/1000, {}\n",
       ToSeconds(net.delay_min) * 1e3, ToSeconds(net.delay_max) * 1e3, net.slow_permille,

@@ -27,6 +27,8 @@ std::unique_ptr<Member> World::NewMachine(raft::NodeId id, size_t position) {
   member.cluster_id = kClusterId;
   member.id = id;
   member.initial = initial_;
+  const std::vector<uint32_t>& priorities = options_.leader_priorities;
+  member.node.core.leader_priority = position < priorities.size() ? priorities[position] : 0;
   const std::string stream = replaced_.empty()
                                  ? fmt::format("member {}", position + 1)
                                  : fmt::format("member {}.{}", position + 1, replaced_.size());

@@ -34,6 +34,7 @@ struct WorldOptions {
   size_t voters = 3;
   size_t learners = 0;
   MemberOptions member = {};  // of every member; ids and configuration are filled in
+  std::vector<uint32_t> leader_priorities = {};  // by position; 0 beyond
   NetworkOptions network = {};
   // Clocks of members are up to so much too fast or slow.
   int64_t clock_rate_ppm_max = 0;

@@ -197,6 +197,10 @@ constexpr Story kStories[] = {
     // ---- Machines. ----
     {kWipedMemberVotes, "a machine that lost its disk goes on as if it had never said anything",
      "raft: one vote per term"},
+    // ---- Leader priority. ----
+    {kPriorityNotTold, "a member does not tell its priority", "leadership: priority"},
+    {kPreferredLaggard, "leadership goes to a preferred member that has not caught up",
+     "unit tests: thesis_3_elections_test.cc"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -119,7 +119,10 @@
   BUG(kLostEntriesForgotten, 92)      \
   BUG(kDiskStallIgnored, 93)          \
   /* Machines. */                     \
-  BUG(kWipedMemberVotes, 94)
+  BUG(kWipedMemberVotes, 94)          \
+  /* Leader priority. */              \
+  BUG(kPriorityNotTold, 96)           \
+  BUG(kPreferredLaggard, 97)
 
 namespace conclave {
 

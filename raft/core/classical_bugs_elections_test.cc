@@ -263,5 +263,67 @@ TEST_F(ClassicalBugTest, ATermThatWasAnsweredInIsForgotten) {
   });
 }
 
+// ---- Leader priority. ----
+
+// Until a new leader may hand over to whom it likes better.
+constexpr Duration kPreferenceComes = Seconds(12);
+
+class LeaderPriorityTest : public ClassicalBugTest {
+ protected:
+  LeaderPriorityTest() { options_.leader_priorities = {{k1, 1}, {k3, 2}}; }
+};
+
+TEST_F(LeaderPriorityTest, APreferredMemberDoesNotSayThatItIs) {
+  Expect(SeededBug::kPriorityNotTold, "1 goes on", [](DrivenCluster& c) {
+    c.Elect(k1);
+    c.RunFor(Seconds(5));
+    c.Expect(c.Leader() == k1, "a leader is left in peace for a while");
+    c.RunFor(kPreferenceComes);
+    c.Expect(c.Leader() == k3, "1 goes on");
+    c.RunFor(kPreferenceComes);
+    c.Expect(c.Leader() == k3, "nobody is preferred to 3");
+  });
+}
+
+// While the new leader is being brought up to date nobody's writes are taken.
+TEST_F(LeaderPriorityTest, LeadershipIsPromisedToWhoLagsBehind) {
+  Expect(SeededBug::kPreferredLaggard, "promised to 3", [](DrivenCluster& c) {
+    c.Elect(k1);
+    c.Crash(k3);
+    c.Propose(k1, "x");
+    c.Settle();
+    c.RunFor(kPreferenceComes);
+    c.Restart(k3);
+    c.Wake(k1);
+    // It answers the heartbeat, but nothing that brings it entries arrives.
+    for (int i = 0; i < 2; ++i) c.Deliver(k1, k3);
+    c.DeliverAll(k3, k1);
+    c.Expect(c.status(k1).transferee == kNoNode, "promised to 3");
+    c.Heal();
+    c.RunFor(Seconds(3));
+    c.Expect(c.Leader() == k3, "3 has caught up and leads");
+  });
+}
+
+// Whoever could not lead is preferred to nobody: each try would cost a second of writes.
+TEST_F(LeaderPriorityTest, AMemberWithAStalledDiskIsNotPreferred) {
+  ExpectHarmless([](DrivenCluster& c) {
+    c.Elect(k1);
+    c.RunFor(kPreferenceComes - Seconds(4));
+    c.Propose(k1, "x");
+    for (int beat = 0; beat < 60; ++beat) {
+      c.Advance(Milliseconds(100));
+      c.WakeDue();
+      for (NodeId other : {k2, k3}) {
+        c.DeliverAll(k1, other);
+        if (other == k2) c.FinishWrites(k2);  // and the disk of 3 does nothing
+        c.DeliverAll(other, k1);
+      }
+      c.FinishWrites(k1);
+    }
+    c.Expect(c.Leader() == k1 && c.status(k1).transferee == kNoNode, "1 leads on");
+  });
+}
+
 }  // namespace
 }  // namespace conclave::raft

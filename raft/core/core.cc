@@ -215,7 +215,8 @@ CoreStatus Core::Status() const {
          .next = peer.progress.next(),
          .learner = state.configuration().IsLearner(id),
          .recently_active = state.now - peer.heard < state.config.election_timeout,
-         .needs_snapshot = peer.progress.state() == Progress::State::kSnapshot});
+         .needs_snapshot = peer.progress.state() == Progress::State::kSnapshot,
+         .priority = peer.priority});
   }
   return status;
 }

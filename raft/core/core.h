@@ -47,6 +47,8 @@ struct CoreConfig {
   // either needs a snapshot. What every member holds is forgotten whatever these say.
   uint64_t tail_entries_max = 5000;
   size_t tail_bytes_max = 64 << 20;
+  // A leader hands over to a voter of a higher one that is well and has caught up (transfer.h).
+  uint32_t leader_priority = 0;
 };
 
 // The entry after which the log starts, and the configuration in force there.
@@ -110,7 +112,7 @@ struct Compacted {
 struct PeerUnreachable {
   NodeId peer;
 };
-// Hand leadership to `target`, or to the most up-to-date voter if it is kNoNode (thesis 3.10).
+// Hand leadership to `target`, or to the voter that suits best if it is kNoNode (thesis 3.10).
 // Ignored unless leading.
 struct TransferRequested {
   NodeId target;
@@ -198,6 +200,7 @@ struct PeerStatus {
   bool learner = false;
   bool recently_active = false;
   bool needs_snapshot = false;
+  uint32_t priority = 0;  // CoreConfig::leader_priority of a peer that could lead now, else 0
 };
 
 struct CoreStatus {

@@ -274,5 +274,75 @@ TEST(LostEntriesTest, AHeartbeatIsNoProofThatWhatIsLeftMatches) {
   EXPECT_EQ(core.TakeOutput().append->entries, std::vector{acknowledged});
 }
 
+// ---- Snapshots. ----
+
+// A member in `term` whose log starts after (5, term 2), which is therefore committed.
+RecoveredState StartsAfterFive(uint64_t term) {
+  RecoveredState recovered = ThreeVoters();
+  recovered.hard_state = {Term(term), kNoNode};
+  recovered.snapshot_index = LogIndex(5);
+  recovered.snapshot_term = Term(2);
+  recovered.applied = LogIndex(5);
+  return recovered;
+}
+
+// What is committed was not committed by a leader that holds something else there.
+TEST(SnapshotTest, ALeaderWhoseLogContradictsTheStartIsNotFollowed) {
+  for (const AppendRequest& request :
+       {Request(5, 1, 3, 1), Request(4, 1, 1, 2), Request(3, 1, 1, 2)}) {
+    Core core({.id = k1}, StartsAfterFive(3), 1, Instant{});
+    core.Step(Instant{}, Received{{k2, k1, Term(3), request}});
+    EXPECT_EQ(core.last_index(), LogIndex(5));
+    const Output output = core.TakeOutput();
+    EXPECT_THAT(output.messages, IsEmpty()) << "after " << request.prev_index.value();
+    EXPECT_EQ(output.append, std::nullopt);
+  }
+}
+
+TEST(SnapshotTest, ALeaderWhoseLogHasTheStartIsFollowed) {
+  AppendRequest across = Request(3, 1, 2, 2);
+  for (const AppendRequest& request : {Request(5, 2, 3, 1), across}) {
+    Core core({.id = k1}, StartsAfterFive(3), 1, Instant{});
+    core.Step(Instant{}, Received{{k2, k1, Term(3), request}});
+    const Output output = core.TakeOutput();
+    EXPECT_EQ(output.messages.size() + (output.append ? output.append->after_durable.size() : 0),
+              1u);
+  }
+}
+
+// Writes of the log that was are still under way when the snapshot takes its place.
+TEST(SnapshotTest, WritesOfTheLogThatWasMakeNothingDurable) {
+  Core core({.id = k1}, ThreeVoters(), 1, Instant{});
+  core.Step(Instant{}, Received{{k2, k1, Term(1), Request(0, 0, 1, 3)}});
+  const WriteId write = core.TakeOutput().append->write;
+  core.Step(Instant{}, SnapshotFetched{{LogIndex(9), Term(1), ThreeVoters().configuration}});
+  ASSERT_TRUE(core.TakeOutput().install_snapshot.has_value());
+  core.Step(Instant{}, Appended{write});
+  EXPECT_EQ(core.durable(), LogIndex(0));
+  core.Step(Instant{}, Applied{LogIndex(9)});
+  EXPECT_EQ(core.durable(), LogIndex(9));
+  EXPECT_EQ(core.TakeOutput().append->reset->index, LogIndex(9));
+}
+
+TEST(SnapshotTest, AnOfferIsForgottenOnceASnapshotIsHere) {
+  Core core({.id = k1}, ThreeVoters(), 1, Instant{});
+  core.Step(Instant{}, Received{{k2, k1, Term(1), SnapshotOffer{LogIndex(7)}}});
+  core.Step(Instant{}, SnapshotFetched{{LogIndex(9), Term(1), ThreeVoters().configuration}});
+  EXPECT_EQ(core.TakeOutput().fetch_snapshot, std::nullopt);
+}
+
+// What was lost is in the snapshot, so nothing is missing any more.
+TEST(SnapshotTest, ASnapshotFillsLostEntriesUp) {
+  RecoveredState recovered = ThreeVoters();
+  recovered.hard_state = {Term(1), kNoNode};
+  recovered.lost_through = LogIndex(4);
+  Core core({.id = k1}, recovered, 1, Instant{});
+  core.Step(Instant{}, SnapshotFetched{{LogIndex(9), Term(1), ThreeVoters().configuration}});
+  EXPECT_TRUE(core.Status().incomplete);
+  core.Step(Instant{}, Applied{LogIndex(9)});
+  EXPECT_FALSE(core.Status().incomplete);
+  EXPECT_TRUE(core.TakeOutput().append->complete);
+}
+
 }  // namespace
 }  // namespace conclave::raft

@@ -100,6 +100,12 @@ AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
           .round = request.round};
 }
 
+HeartbeatResponse AnswerTo(const CoreState& state, uint64_t round) {
+  CHECK(state.follower() != nullptr);
+  const bool told = CanLead(state) && !SEEDED_BUG(kPriorityNotTold);
+  return {.round = round, .priority = told ? state.config.leader_priority : 0};
+}
+
 // A round only asks whether this member still follows, so it need not wait for the disk as the
 // entries do: else one slow disk would hold up reads (thesis 6.4).
 void EchoNewRound(CoreState& state, NodeId from, const AppendRequest& request) {
@@ -108,7 +114,7 @@ void EchoNewRound(CoreState& state, NodeId from, const AppendRequest& request) {
   if (request.entries.empty() || request.round <= follower.round_echoed) return;
   follower.round_echoed = request.round;
   SIM_REACHED("raft.follower.round_echoed_early");
-  state.Send(from, HeartbeatResponse{.round = request.round});
+  state.Send(from, AnswerTo(state, request.round));
 }
 
 bool IsWellFormed(const AppendRequest& request) {
@@ -194,7 +200,7 @@ void OnHeartbeat(CoreState& state, NodeId from, const Heartbeat& heartbeat) {
   Follower& follower = *state.follower();
   CHECK(follower.leader == from);
   follower.round_echoed = std::max(follower.round_echoed, heartbeat.round);
-  state.Send(from, HeartbeatResponse{.round = heartbeat.round});
+  state.Send(from, AnswerTo(state, heartbeat.round));
 }
 
 bool HearsLeader(const CoreState& state) {

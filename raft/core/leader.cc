@@ -36,6 +36,7 @@ void BecomeLeader(CoreState& state) {
   }
   leader.uncommitted_bytes = state.log.BytesBetween(state.commit, last);
   leader.heartbeat_at = state.now + state.config.heartbeat_interval;
+  leader.prefer_from = NextPreference(state);
   leader.term_start = last.Next();
   AppendAsLeader(state, leader, EntryKind::kNoop, {});
   CHECK(state.log.TermAt(leader.term_start) == state.term);

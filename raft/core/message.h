@@ -67,6 +67,7 @@ struct Heartbeat {
 
 struct HeartbeatResponse {
   uint64_t round = 0;
+  uint32_t priority = 0;  // to lead (transfer.h); 0 too from who could not lead now
   friend bool operator==(const HeartbeatResponse&, const HeartbeatResponse&) = default;
 };
 

@@ -112,6 +112,18 @@ TEST(ProgressTest, ALostConnectionWaitsForAnAnsweredHeartbeat) {
   EXPECT_TRUE(progress.MaySend(kLimits));
 }
 
+// Else it would be asked from the start of the log, which may be gone: a member that lacks nothing
+// would be given a snapshot.
+TEST(ProgressTest, AConnectionLostWhileProbingChangesNothingOfWhereToAsk) {
+  Progress progress(LogIndex(9));
+  progress.Sent(LogIndex(9), 20, kNoCommit);
+  progress.Lost();
+  EXPECT_EQ(progress.next(), LogIndex(9));
+  EXPECT_FALSE(progress.MaySend(kLimits));
+  progress.HeartbeatAnswered();
+  EXPECT_TRUE(progress.MaySend(kLimits));
+}
+
 TEST(ProgressTest, NewsOfACommitAreOwedOnce) {
   Progress progress = Replicating();
   EXPECT_FALSE(progress.OwesEmpty(kLimits, kNoCommit));
@@ -175,13 +187,13 @@ TEST(ProgressTest, APeerWhoseNextEntryIsGoneNeedsASnapshot) {
   EXPECT_EQ(progress.next(), start.Next());
 }
 
-TEST(ProgressTest, APeerThatLostEntriesIsFilledUpFromWhatItHolds) {
+TEST(ProgressTest, OfAPeerThatLostEntriesNothingIsKnownButWhereToAsk) {
   Progress progress = Replicating();
   const LogIndex acknowledged = progress.next();
   progress.Sent(acknowledged, 20, kNoCommit);
   progress.Accepted(acknowledged);
   progress.Forget(LogIndex(2));
-  EXPECT_EQ(progress.match(), LogIndex(2));
+  EXPECT_EQ(progress.match(), LogIndex(0)) << "what is left may be another leader's";
   EXPECT_EQ(progress.next(), LogIndex(3));
   EXPECT_EQ(progress.state(), Progress::State::kProbe);
   EXPECT_TRUE(progress.MaySend(kLimits));

@@ -119,6 +119,8 @@ void OnHeartbeatResponse(CoreState& state, NodeId from, const HeartbeatResponse&
   if (peer == nullptr) return;
   OnRoundEcho(state, *leader, *peer, response.round);
   peer->progress.HeartbeatAnswered();
+  peer->priority = response.priority;
+  HandOverToPreferred(state, *leader, from);
 }
 
 void OnPeerLost(Leader& leader, NodeId id) {

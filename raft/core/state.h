@@ -62,6 +62,7 @@ struct Peer {
   uint64_t round_sent = 0;    // the latest quorum round that was sent to it,
   uint64_t round_echoed = 0;  // and that it answered
   bool lost_entries = false;  // it said so: less may be known to match now than was counted once
+  uint32_t priority = 0;      // as it said last
 };
 
 struct Leader {
@@ -71,7 +72,8 @@ struct Leader {
   size_t uncommitted_bytes = 0;  // of the entries after commit
   NodeId transferee;
   Instant transfer_deadline = kNever;
-  bool must_go = false;  // its disk stalls: leads no longer once the transfer is over
+  Instant prefer_from{};  // not before this to a member only for its priority
+  bool must_go = false;   // its disk stalls: leads no longer once the transfer is over
   Instant heartbeat_at{};
   bool heartbeat_due = false;  // everybody gets one in this take
 

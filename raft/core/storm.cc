@@ -22,6 +22,11 @@ TestCluster::Options RandomOptions(Random& random, uint64_t seed) {
   options.config.apply_bytes_max = random.Between(1, 5) * 60;
   options.config.uncommitted_bytes_max = random.Between(10, 100) * 40;
   options.config.tail_entries_max = random.Between(1, 12);
+  if (random.OneIn(4)) {
+    for (uint64_t id = 1; id <= 7; ++id) {
+      options.leader_priorities[NodeId(id)] = static_cast<uint32_t>(random.Below(4));
+    }
+  }
   return options;
 }
 

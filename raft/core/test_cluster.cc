@@ -23,6 +23,8 @@ void TestCluster::Start(NodeId member) {
   CHECK(node.core == nullptr);
   CoreConfig config = options_.config;
   config.id = member;
+  const auto priority = options_.leader_priorities.find(member);
+  if (priority != options_.leader_priorities.end()) config.leader_priority = priority->second;
   const uint64_t seed = options_.seed * 1'000'003 + member.value() * 101 + ++node.runs;
   RecoveredState recovered = Recover(node);
   node.log = node.disk;

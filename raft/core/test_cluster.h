@@ -28,7 +28,8 @@ class TestCluster {
     size_t voters = 3;    // members 1, 2, ...
     size_t learners = 0;  // the members after them
     uint64_t seed = 1;
-    CoreConfig config;  // of every member, but for the id
+    CoreConfig config;  // of every member, but for the id and what follows
+    std::map<NodeId, uint32_t> leader_priorities;
   };
 
   explicit TestCluster(const Options& options);

@@ -171,6 +171,10 @@ bool TraceCommands::MakeCluster() {
   };
   words_ >> options.voters;
   for (std::string name; words_ >> name;) {
+    if (name == "prefer") {
+      options.leader_priorities[Member()] = 1;
+      continue;
+    }
     const auto known = named.find(name);
     if (known == named.end()) return false;
     *known->second = Number();

@@ -75,7 +75,11 @@ std::string Body(const Heartbeat& body) {
   return fmt::format("Heartbeat, commit {}{}", body.commit.value(), Round(body.round));
 }
 
-std::string Body(const HeartbeatResponse& body) { return "HeartbeatResponse" + Round(body.round); }
+std::string Body(const HeartbeatResponse& body) {
+  const std::string priority =
+      body.priority == 0 ? "" : fmt::format(", my priority is {}", body.priority);
+  return "HeartbeatResponse" + priority + Round(body.round);
+}
 
 std::string Body(const ReadIndexRequest& body) {
   return fmt::format("ReadIndexRequest {}", body.read.value());

@@ -10,16 +10,21 @@
 namespace conclave::raft {
 namespace {
 
+// How long a leader leads before it hands over only for the sake of priority, and between two
+// tries: whoever goes down again and again must not take everybody's writes with it each time.
+constexpr int kPreferAfterElectionTimeouts = 10;
+
 // Prefers who has answered lately, then who has lost no entries (it may have to refuse), then who
-// has most; the lowest id among equals.
-NodeId BestSuccessor(const CoreState& state, const Leader& leader) {
+// has everything up to `near`, then priority, then who has most; the lowest id among equals.
+NodeId BestSuccessor(const CoreState& state, const Leader& leader, LogIndex near) {
   NodeId best = kNoNode;
-  std::tuple<bool, bool, LogIndex> best_rank;
+  std::tuple<bool, bool, bool, uint32_t, LogIndex> best_rank;
   for (const auto& [id, peer] : leader.peers) {
     CHECK(id != state.config.id);
     if (!state.configuration().IsVoter(id)) continue;
     const bool alive = state.now - peer.heard < state.config.election_timeout;
-    const std::tuple rank(alive, !peer.lost_entries, peer.progress.match());
+    const LogIndex match = peer.progress.match();
+    const std::tuple rank(alive, !peer.lost_entries, match >= near, peer.priority, match);
     if (best != kNoNode && rank <= best_rank) continue;
     best = id;
     best_rank = rank;
@@ -29,10 +34,29 @@ NodeId BestSuccessor(const CoreState& state, const Leader& leader) {
 
 }  // namespace
 
+Instant NextPreference(const CoreState& state) {
+  CHECK(state.config.election_timeout > Duration(0));
+  return state.now + kPreferAfterElectionTimeouts * state.config.election_timeout;
+}
+
+void HandOverToPreferred(CoreState& state, Leader& leader, NodeId id) {
+  const Peer& peer = leader.At(id);
+  if (peer.priority <= state.config.leader_priority || state.now < leader.prefer_from) return;
+  const bool caught_up = state.commit >= leader.term_start && peer.progress.match() >= state.commit;
+  if (leader.transferee != kNoNode || peer.lost_entries) return;
+  if (!caught_up && !SEEDED_BUG(kPreferredLaggard)) {
+    SIM_REACHED("raft.transfer.preferred_lags");
+    return;
+  }
+  SIM_REACHED("raft.transfer.to_preferred");
+  leader.prefer_from = NextPreference(state);
+  OnTransferRequested(state, id);
+}
+
 void OnTransferRequested(CoreState& state, NodeId target) {
   Leader* leader = state.leader();
   if (leader == nullptr) return;
-  if (target == kNoNode) target = BestSuccessor(state, *leader);
+  if (target == kNoNode) target = BestSuccessor(state, *leader, state.commit);
   if (!leader->peers.contains(target) || !state.configuration().IsVoter(target)) return;
   CHECK(target != state.config.id);
   leader->transferee = target;
@@ -61,7 +85,7 @@ void AbortTransfer(Leader& leader) {
 }
 
 void SendTimeoutNowToBest(CoreState& state, const Leader& leader) {
-  const NodeId best = BestSuccessor(state, leader);
+  const NodeId best = BestSuccessor(state, leader, state.log.last_index());
   CHECK(best != state.config.id);
   if (best == kNoNode || leader.At(best).progress.match() < state.log.last_index()) return;
   state.Send(best, TimeoutNow{});

@@ -1,6 +1,7 @@
 #include "raft/transport/codec.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -175,10 +176,16 @@ void Decode(MessageReader& reader, Heartbeat& body) {
 
 Kind Encode(const HeartbeatResponse& body, std::string& out) {
   PutVarint(out, body.round);
+  PutVarint(out, body.priority);
   return Kind::kHeartbeatResponse;
 }
 
-void Decode(MessageReader& reader, HeartbeatResponse& body) { body.round = reader.Varint(); }
+void Decode(MessageReader& reader, HeartbeatResponse& body) {
+  body.round = reader.Varint();
+  const uint64_t priority = reader.Varint();
+  if (priority > std::numeric_limits<uint32_t>::max()) return reader.Fail();
+  body.priority = static_cast<uint32_t>(priority);
+}
 
 Kind Encode(const ReadIndexRequest& body, std::string& out) {
   PutVarint(out, body.read.value());

@@ -50,7 +50,7 @@ MessageBody AnyBody(Random& random, size_t alternative) {
     case 4:
       return Heartbeat{LogIndex(number()), number(), LogIndex(number())};
     case 5:
-      return HeartbeatResponse{number()};
+      return HeartbeatResponse{number(), static_cast<uint32_t>(number())};
     case 6:
       return ReadIndexRequest{ReadId(number())};
     case 7:

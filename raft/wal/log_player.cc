@@ -20,52 +20,31 @@ void LogPlayer::Lose(std::string what) {
   }
 }
 
-absl::Status LogPlayer::PlayHeader(std::string_view payload) {
-  const absl::StatusOr<SegmentHeader> header = DecodeSegmentHeader(payload);
-  if (!header.ok()) return header.status();
-  if (header->after_damage) {
+absl::Status LogPlayer::PlayHeader(const SegmentHeader& header) {
+  if (header.after_damage) {
     SIM_REACHED("wal.went_on_after_damage");
     damage_.clear();
     other_damages_ = 0;
   }
-  return replay_.Add(*header);
+  return replay_.Add(header);
 }
 
-absl::Status LogPlayer::PlayBatch(absl::StatusOr<Batch> batch, LogIndex& last_index) {
-  if (!batch.ok()) return batch.status();
-  if (!batch->entries.empty()) last_index = std::max(last_index, batch->last_index);
-  return replay_.Add(*std::move(batch));
-}
-
-absl::Status LogPlayer::PlayRecord(const Bytes& content, const SegmentScan::Record& record,
+absl::Status LogPlayer::PlayRecord(const Bytes& segment, const SegmentScan::Record& record,
                                    LogIndex& last_index) {
-  const uint64_t at = record.offset + kRecordHeaderBytes;
-  const uint64_t size = record.header.payload_bytes;
-  const std::string_view payload = content.view().substr(at, size);
-  switch (record.header.type) {
-    case RecordType::kSegmentHeader:
-      return record.offset == 0 ? PlayHeader(payload)
-                                : absl::DataLossError("a second segment header");
-    case RecordType::kBatch:
-      return PlayBatch(DecodeBatch(content, at, size), last_index);
-    case RecordType::kLossyBatch:
-      return PlayBatch(DecodeLossyBatch(content, at, size), last_index);
-    case RecordType::kRelease: {
-      absl::StatusOr<Release> release = DecodeRelease(payload);
-      return release.ok() ? replay_.Add(*std::move(release)) : release.status();
-    }
-    case RecordType::kReset: {
-      absl::StatusOr<Reset> reset = DecodeReset(content, at, size);
-      if (!reset.ok()) return reset.status();
-      last_index = std::max(last_index, reset->batch.last_index);
-      return replay_.Add(*std::move(reset));
-    }
-    case RecordType::kComplete: {
-      const absl::StatusOr<Completion> completion = DecodeCompletion(payload);
-      return completion.ok() ? replay_.Add(*completion) : completion.status();
-    }
+  absl::StatusOr<RecordContent> content = DecodeRecord(segment, record.offset, record.header);
+  if (!content.ok()) return content.status();
+  if (const auto* header = std::get_if<SegmentHeader>(&*content)) {
+    return record.offset == 0 ? PlayHeader(*header)
+                              : absl::DataLossError("a second segment header");
   }
-  return absl::DataLossError("a record of an unknown type");
+  if (const auto* reset = std::get_if<Reset>(&*content)) {
+    last_index = std::max(last_index, reset->batch.last_index);
+  }
+  const auto* batch = std::get_if<Batch>(&*content);
+  if (batch != nullptr && !batch->entries.empty()) {
+    last_index = std::max(last_index, batch->last_index);
+  }
+  return std::visit([&](auto&& any) { return replay_.Add(std::move(any)); }, *std::move(content));
 }
 
 absl::StatusOr<LogIndex> LogPlayer::Play(const FoundSegment& segment) {

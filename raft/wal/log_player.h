@@ -26,10 +26,9 @@ class LogPlayer {
   absl::StatusOr<Replay::Outcome> Finish();
 
  private:
-  absl::Status PlayRecord(const Bytes& content, const SegmentScan::Record& record,
+  absl::Status PlayRecord(const Bytes& segment, const SegmentScan::Record& record,
                           LogIndex& last_index);
-  absl::Status PlayHeader(std::string_view payload);
-  absl::Status PlayBatch(absl::StatusOr<Batch> batch, LogIndex& last_index);
+  absl::Status PlayHeader(const SegmentHeader& header);
   void Lose(std::string what);
 
   const std::string directory_;

@@ -285,4 +285,26 @@ absl::StatusOr<Completion> DecodeCompletion(std::string_view payload) {
   return completion;
 }
 
+absl::StatusOr<RecordContent> DecodeRecord(const Bytes& segment, uint64_t offset,
+                                           const RecordHeader& header) {
+  const uint64_t at = offset + kRecordHeaderBytes;
+  const uint64_t size = header.payload_bytes;
+  const std::string_view payload = segment.view().substr(at, size);
+  switch (header.type) {
+    case RecordType::kSegmentHeader:
+      return DecodeSegmentHeader(payload);
+    case RecordType::kBatch:
+      return DecodeBatch(segment, at, size);
+    case RecordType::kLossyBatch:
+      return DecodeLossyBatch(segment, at, size);
+    case RecordType::kRelease:
+      return DecodeRelease(payload);
+    case RecordType::kReset:
+      return DecodeReset(segment, at, size);
+    case RecordType::kComplete:
+      return DecodeCompletion(payload);
+  }
+  return absl::DataLossError("a record of an unknown type");
+}
+
 }  // namespace conclave::raft

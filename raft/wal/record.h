@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -157,5 +158,11 @@ struct Completion {
 };
 void EncodeCompletion(const Completion& completion, std::string& out);
 absl::StatusOr<Completion> DecodeCompletion(std::string_view payload);
+
+// The payload of any record; both kinds of batches are one.
+using RecordContent = std::variant<SegmentHeader, Batch, Release, Reset, Completion>;
+// Of the record at `offset` of `segment`, whose sum was right; entries share the segment's bytes.
+absl::StatusOr<RecordContent> DecodeRecord(const Bytes& segment, uint64_t offset,
+                                           const RecordHeader& header);
 
 }  // namespace conclave::raft

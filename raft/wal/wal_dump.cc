@@ -15,76 +15,50 @@ namespace {
 // may look like damage.
 constexpr int kTries = 4;
 
-void NoteProblem(const absl::Status& status, DumpedRecord& record) {
-  record.problem = std::string(MessageOf(status));
+void Note(Batch batch, DumpedRecord& record) {
+  record.hard_state = batch.hard_state;
+  record.last_index = batch.last_index;
+  record.lost_through = batch.lost_through;
+  record.entries = std::move(batch.entries);
 }
 
-void NoteBatch(absl::StatusOr<Batch> batch, DumpedRecord& record) {
-  if (!batch.ok()) return NoteProblem(batch.status(), record);
-  record.hard_state = batch->hard_state;
-  record.last_index = batch->last_index;
-  record.lost_through = batch->lost_through;
-  record.entries = std::move(batch->entries);
-}
-
-void NoteHeader(const absl::StatusOr<SegmentHeader>& header, DumpedRecord& record) {
-  if (!header.ok()) return NoteProblem(header.status(), record);
-  const LogState& start = header->start;
+void Note(SegmentHeader header, DumpedRecord& record) {
+  LogState& start = header.start;
   record.hard_state = start.hard_state;
   record.last_index = start.last_index;
   record.lost_through = start.lost_through;
-  record.after_damage = header->after_damage;
-  record.start = {start.snapshot_index, start.snapshot_term, start.configuration};
+  record.after_damage = header.after_damage;
+  record.start = {start.snapshot_index, start.snapshot_term, std::move(start.configuration)};
 }
 
-void NoteRelease(const absl::StatusOr<Release>& release, DumpedRecord& record) {
-  if (!release.ok()) return NoteProblem(release.status(), record);
-  record.hard_state = release->hard_state;
-  record.last_index = release->last_index;
-  record.lost_through = release->lost_through;
-  record.start = release->start;
+void Note(Release release, DumpedRecord& record) {
+  record.hard_state = release.hard_state;
+  record.last_index = release.last_index;
+  record.lost_through = release.lost_through;
+  record.start = std::move(release.start);
 }
 
-void NoteReset(absl::StatusOr<Reset> reset, DumpedRecord& record) {
-  if (!reset.ok()) return NoteProblem(reset.status(), record);
-  record.start = std::move(reset->start);
-  NoteBatch(std::move(reset->batch), record);
+void Note(Reset reset, DumpedRecord& record) {
+  record.start = std::move(reset.start);
+  Note(std::move(reset.batch), record);
 }
 
-void NoteCompletion(const absl::StatusOr<Completion>& completion, DumpedRecord& record) {
-  if (!completion.ok()) return NoteProblem(completion.status(), record);
-  record.hard_state = completion->hard_state;
-  record.last_index = completion->last_index;
+void Note(const Completion& completion, DumpedRecord& record) {
+  record.hard_state = completion.hard_state;
+  record.last_index = completion.last_index;
 }
 
-DumpedRecord DumpRecord(const Bytes& content, const SegmentScan::Record& found) {
+DumpedRecord DumpRecord(const Bytes& segment, const SegmentScan::Record& found) {
   DumpedRecord record;
   record.offset = found.offset;
   record.bytes = RecordBytes(found.header.payload_bytes);
   record.type = found.header.type;
   record.durable_before = found.header.write_start;
-  const uint64_t at = found.offset + kRecordHeaderBytes;
-  const uint64_t size = found.header.payload_bytes;
-  const std::string_view payload = content.view().substr(at, size);
-  switch (record.type) {
-    case RecordType::kSegmentHeader:
-      NoteHeader(DecodeSegmentHeader(payload), record);
-      break;
-    case RecordType::kBatch:
-      NoteBatch(DecodeBatch(content, at, size), record);
-      break;
-    case RecordType::kLossyBatch:
-      NoteBatch(DecodeLossyBatch(content, at, size), record);
-      break;
-    case RecordType::kRelease:
-      NoteRelease(DecodeRelease(payload), record);
-      break;
-    case RecordType::kReset:
-      NoteReset(DecodeReset(content, at, size), record);
-      break;
-    case RecordType::kComplete:
-      NoteCompletion(DecodeCompletion(payload), record);
-      break;
+  absl::StatusOr<RecordContent> content = DecodeRecord(segment, found.offset, found.header);
+  if (content.ok()) {
+    std::visit([&](auto&& any) { Note(std::move(any), record); }, *std::move(content));
+  } else {
+    record.problem = std::string(MessageOf(content.status()));
   }
   return record;
 }

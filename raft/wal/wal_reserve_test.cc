@@ -122,6 +122,20 @@ TEST_F(WalReserveTest, WhenThatIsUsedUpTheProcessEnds) {
   EXPECT_EXIT(WriteHalf(), ::testing::ExitedWithCode(1), "could not be continued: .*no space");
 }
 
+TEST_F(WalReserveTest, ADiskThatFailsIsNotTakenForAFullOne) {
+  FillDisk(/*files=*/1);
+  for (int i = 0; i < 3; ++i) WriteHalf();
+  ASSERT_THAT(told_, ElementsAre(true));
+  MakeRoom();
+  world_.fs.SetFault([](MemoryFileSystem::Operation operation, const std::string&) {
+    return operation == MemoryFileSystem::Operation::kSync
+               ? absl::InternalError("input/output error")
+               : absl::OkStatus();
+  });
+  EXPECT_EXIT(world_.lane->Advance(Seconds(10)), ::testing::ExitedWithCode(1),
+              "could not be given its reserve: input/output error");
+}
+
 TEST_F(WalReserveTest, AProcessThatStartsWithoutItIsTold) {
   FillDisk(/*files=*/5);
   for (int i = 0; i < 3; ++i) WriteHalf();

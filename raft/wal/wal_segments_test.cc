@@ -193,6 +193,7 @@ TEST_F(WalSegmentsTest, AFullDiskEndsTheProcessOnlyWhenRoomIsNeeded) {
   WriteHalf(3);  // segment 3 cannot be made ready
   WriteHalf(4);
   EXPECT_EQ(world_.durable, 4u);
+  EXPECT_FALSE(world_.fs.Exists(world_.path(3) + ".tmp")) << "it would only take room";
   full = false;
   WriteHalf(5);  // tried again
   EXPECT_EQ(world_.durable, 5u);
@@ -211,6 +212,19 @@ TEST_F(WalSegmentsTest, AFullDiskEndsTheProcessOnlyWhenRoomIsNeeded) {
         WriteHalf(11);
       },
       ::testing::ExitedWithCode(1), "could not be continued: no room");
+}
+
+TEST_F(WalSegmentsTest, ADiskThatFailsAWriteIsNotAskedAgain) {
+  WriteHalf(1);
+  WriteHalf(2);
+  world_.fs.SetFault([&](MemoryFileSystem::Operation operation, const std::string& path) {
+    const bool affected =
+        operation == MemoryFileSystem::Operation::kSync && path == world_.path(3) + ".tmp";
+    return affected ? absl::InternalError("input/output error") : absl::OkStatus();
+  });
+  // Though the segment is not needed yet.
+  EXPECT_EXIT(WriteHalf(3), ::testing::ExitedWithCode(1),
+              "could not be continued: input/output error");
 }
 
 TEST_F(WalSegmentsTest, AMissingSegmentIsNamed) {
@@ -244,9 +258,9 @@ TEST_F(WalSegmentsTest, AMissingSegmentThatWasWrittenLastIsDataLoss) {
   EXPECT_THAT(std::string(MessageOf(status)), ::testing::HasSubstr(world_.path(2) + ": missing"));
 }
 
-TEST_F(WalSegmentsTest, FreeFilesTooManyAreRemovedAtTheStart) {
-  for (const char* name :
-       {"00000000000000f1.free", "00000000000000f2.free", "00000000000000f3.free", "unrelated"}) {
+TEST_F(WalSegmentsTest, WhatIsOfNoUseIsRemovedAtTheStart) {
+  for (const char* name : {"00000000000000f1.free", "00000000000000f2.free",
+                           "00000000000000f3.free", "00000000000000f4.wal.tmp", "unrelated"}) {
     ASSERT_TRUE(
         world_.fs.Open(world_.options.directory + "/" + name, OpenMode::kMustNotExist).ok());
   }

@@ -32,6 +32,7 @@ struct ServerConfig {
   int64_t snapshot_catchup_entries = 5'000;  // of the log, kept for members that are behind
   int64_t heartbeat_interval_ms = 100;
   int64_t election_timeout_ms = 1'000;
+  int64_t leader_priority = 0;  // leadership goes to healthy members of a higher one
   std::vector<Url> listen_peer_urls = {{"http", "localhost", 2380, ""}};
   std::vector<Url> listen_client_urls = {{"http", "localhost", 2379, ""}};
   int64_t quota_backend_bytes = 0;  // reported only; 0: 2 GiB; negative: no quota
