@@ -133,6 +133,7 @@ bool IsWellFormed(const AppendRequest& request) {
 // after one that they do not follow.
 bool ContradictsStart(const CoreState& state, const AppendRequest& request) {
   const LogIndex start = state.log.start();
+  CHECK(start <= state.commit);
   const LogIndex last = request.prev_index + request.entries.size();
   if (start < request.prev_index || start > last) return false;
   const Term term = start == request.prev_index

@@ -120,6 +120,7 @@ bool Progress::TakeOffer() {
 }
 
 void Progress::Forget(LogIndex agree_at_most) {
+  CHECK(match_at_heartbeat_ <= match_);
   match_ = LogIndex(0);
   match_at_heartbeat_ = match_;
   Probe(agree_at_most.Next());

@@ -40,6 +40,7 @@ Instant NextPreference(const CoreState& state) {
 }
 
 void HandOverToPreferred(CoreState& state, Leader& leader, NodeId id) {
+  CHECK(state.leader() == &leader && id != state.config.id);
   const Peer& peer = leader.At(id);
   if (peer.priority <= state.config.leader_priority || state.now < leader.prefer_from) return;
   const bool caught_up = state.commit >= leader.term_start && peer.progress.match() >= state.commit;
