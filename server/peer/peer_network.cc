@@ -197,8 +197,24 @@ bool PeerNetwork::Befriend(const Hello& hello) {
   }
   options_.log(fmt::format("member {} at {} is new here", HexId(hello.from), hello.urls));
   SetPeer(std::move(address));
-  peers_[hello.from].stranger = true;
+  Peer& stranger = peers_[hello.from];
+  stranger.stranger = true;
+  stranger.connected = loop_->Now();
   return true;
+}
+
+// One that has gone may never have been a member, and must not keep the place of those that are.
+void PeerNetwork::ForgetStrangers() {
+  std::vector<raft::NodeId> gone;
+  for (auto& [id, peer] : peers_) {
+    if (!peer.stranger) continue;
+    if (peer.session != nullptr || peer.link->open()) peer.connected = loop_->Now();
+    if (loop_->Now() - peer.connected >= options_.stranger_stay) gone.push_back(id);
+  }
+  for (const raft::NodeId id : gone) {
+    options_.log(fmt::format("member {}, which is in no list here, is gone", HexId(id)));
+    RemovePeer(id);
+  }
 }
 
 // ---- What the links tell. ----
@@ -288,7 +304,10 @@ void PeerNetwork::OnSessionClosed(PeerSession* session, const absl::Status& why)
         fmt::format("the connection from member {} ended: {}", HexId(peer), MessageOf(why)));
     ++peers_[peer].ended.disconnects;
     ReportUnreachable(peer, /*calls_lost=*/false);
-  } else if (!session->refused() && !session->guest()) {
+  } else if (session->guest()) {
+    const bool left = absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why);
+    if (!left) LogRefusal(fmt::format("ended the connection of a guest: {}", MessageOf(why)));
+  } else if (!session->refused()) {
     LogRefusal(fmt::format("a connection ended before its handshake: {}", MessageOf(why)));
   }
   Retire(session);
@@ -345,6 +364,7 @@ void PeerNetwork::ArmTick() {
 }
 
 void PeerNetwork::Tick() {
+  ForgetStrangers();
   for (auto& [id, peer] : peers_) peer.link->Tick();
   // A session that is found silent leaves the map.
   for (auto next = sessions_.begin(); next != sessions_.end();) (next++)->second->Tick();
