@@ -15,6 +15,10 @@ namespace {
 // A misconfigured neighbour dials twice a second; its line is written this often.
 constexpr Duration kRefusalLogPause = Seconds(30);
 
+// Of the URLs that a stranger says it listens at, so many are tried: a hello has room for
+// thousands.
+constexpr size_t kStrangerUrlsMax = 8;
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerNetwork>> PeerNetwork::Start(EventLoop* loop,
@@ -190,7 +194,8 @@ bool PeerNetwork::Befriend(const Hello& hello) {
                                        [](const auto& entry) { return entry.second.stranger; });
   if (hello.urls.empty() || static_cast<size_t>(strangers) >= options_.strangers_max) return false;
   PeerAddress address{.id = hello.from, .urls = {}};
-  for (std::string_view rest = hello.urls; !rest.empty();) {
+  for (std::string_view rest = hello.urls;
+       !rest.empty() && address.urls.size() < kStrangerUrlsMax;) {
     const std::string_view url = rest.substr(0, rest.find(','));
     address.urls.emplace_back(url);
     rest.remove_prefix(std::min(rest.size(), url.size() + 1));

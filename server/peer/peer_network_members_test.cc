@@ -137,6 +137,19 @@ TEST_F(PeerMembersTest, StrangersAreFew) {
   RunUntil([&] { return c->Connected(kB); });
 }
 
+TEST_F(PeerMembersTest, StrangersAreDialledAtFewUrls) {
+  b_ = Start(kB);
+  std::string urls = "x0";
+  for (int i = 1; i < 100; ++i) urls += ",x" + std::to_string(i);
+  const auto end = Dial(*b_);
+  std::string hello;
+  AppendHello({.cluster_id = kTestCluster, .from = kC, .to = kB, .urls = urls}, hello);
+  end->connection->Write(hello);
+  RunUntil([&] { return b_->Logged("\"x7\": it needs a scheme"); });
+  RunFor(Milliseconds(100));
+  EXPECT_FALSE(b_->Logged("\"x8\": it needs a scheme"));
+}
+
 // Whatever says that it is a member of the cluster is taken in; what is not must make room again.
 TEST_F(PeerMembersTest, StrangersThatHaveGoneAreForgotten) {
   PeerNetworkOptions options = Options(kB);
