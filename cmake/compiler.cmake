@@ -12,14 +12,14 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 
 # Our own CHECK is on in every build; -DNDEBUG would only hide assertions of the libraries' headers.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -fno-omit-frame-pointer")
+# Lines are all that a report of a sanitizer needs of the symbols, and cost half the time.
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")
 # The sources of a test need not be fast, only what they test.
 set(CONCLAVE_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 
 add_compile_options(-pthread -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CONCLAVE_SANITIZE)
-  # Lines are all that a report needs of the symbols, and cost half the time.
-  add_compile_options(-fsanitize=${CONCLAVE_SANITIZE} -fno-sanitize-recover=all -g1)
+  add_compile_options(-fsanitize=${CONCLAVE_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CONCLAVE_SANITIZE})
 endif()
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -47,31 +48,58 @@ uint64_t SeedFromSystem() {
   return (static_cast<uint64_t>(device()) << 32) | device();
 }
 
-// Ends the loop cleanly on SIGTERM or SIGINT; a second one ends the process at once. The signals
-// are blocked in every thread before any is started, so that only the thread that waits here gets
-// them.
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// In every thread that is started from now on as well, so that only StopOnSignal gets them.
+void BlockStopSignals() {
+  const sigset_t signals = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+// Runs `stop` on the lane on SIGTERM or SIGINT, to end cleanly. A second one ends the process at
+// once, as does the first when this is gone already.
 class StopOnSignal {
  public:
-  StopOnSignal() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGTERM);
-    sigaddset(&signals_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
+  StopOnSignal(Executor* lane, Task stop) : shared_(std::make_shared<Shared>()) {
+    shared_->lane = lane;
+    shared_->stop = std::move(stop);
+    std::thread([shared = shared_] { Wait(*shared); }).detach();
   }
-
-  void Start(Executor* lane, Task stop) {
-    std::thread([this, lane, stop = std::move(stop)]() mutable {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-      lane->Post(std::move(stop));
-      sigwait(&signals_, &signal);
-      std::_Exit(128 + signal);
-    }).detach();
+  ~StopOnSignal() {
+    const std::lock_guard<std::mutex> lock(shared_->mutex);
+    shared_->lane = nullptr;
   }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
 
  private:
-  sigset_t signals_;
+  struct Shared {
+    std::mutex mutex;
+    Executor* lane = nullptr;  // guarded by mutex
+    Task stop;                 // likewise
+  };
+
+  static void Wait(Shared& shared) {
+    const sigset_t signals = StopSignals();
+    int signal = 0;
+    sigwait(&signals, &signal);
+    {
+      const std::lock_guard<std::mutex> lock(shared.mutex);
+      if (shared.lane == nullptr) std::_Exit(128 + signal);
+      shared.lane->Post(std::move(shared.stop));
+    }
+    sigwait(&signals, &signal);
+    std::_Exit(128 + signal);
+  }
+
+  const std::shared_ptr<Shared> shared_;
 };
 
 LogOptions LogOptionsOf(const ServerConfig& config) {
@@ -82,32 +110,42 @@ LogOptions LogOptionsOf(const ServerConfig& config) {
   return options;
 }
 
-int Serve(const ServerConfig& config, StopOnSignal& signals) {
+int Serve(const ServerConfig& config) {
   PosixClock clock;
   EventLoop loop(&clock);
   PosixFileSystem file_system({.sync = !config.unsafe_no_fsync});
-  const uint64_t seed = SeedFromSystem();
+  Server* running = nullptr;
+  bool stopping = false;
+  const auto stop = [&] {
+    if (std::exchange(stopping, true)) return;
+    Log(LogLevel::kInfo, "stopping");
+    if (running != nullptr) running->Stop([&] { loop.Stop(); });
+  };
+  const StopOnSignal stop_on_signal(&loop, stop);
 
+  JoinOptions join;
+  join.seed = SeedFromSystem();
+  join.stop_wanted = [&] { return stopping; };
   absl::StatusOr<Storage> storage = OpenStorage(
-      file_system, config, [&] { return IdentityOfNewMember(config, &loop, seed); }, &loop, seed);
+      file_system, config, [&] { return IdentityOfNewMember(config, &loop, join); }, &loop,
+      join.seed);
+  loop.RunTurn(Duration::zero());  // opening may have taken long: time starts now
+  if (stopping) {
+    Log(LogLevel::kInfo, "stopped before it served");
+    return 0;
+  }
   if (!storage.ok()) return Fail(storage.status());
   for (const std::string& note : storage->notes) Log(LogLevel::kWarn, note);
 
   // Before the server, so that it ends after it, and after the storage that it flushes in the
   // background.
   PosixExecutor background("background");
-  loop.RunTurn(Duration::zero());  // opening may have taken long: time starts now
-  absl::StatusOr<std::unique_ptr<Server>> server;
-  bool stopping = false;
-  const auto stop = [&] {
-    if (std::exchange(stopping, true)) return;
-    Log(LogLevel::kInfo, "stopping");
-    (*server)->Stop([&] { loop.Stop(); });
-  };
-  server = Server::Start(config, &loop, &background, &clock, &*storage, seed, stop);
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(config, &loop, &background, &clock, &*storage, join.seed, stop);
   if (!server.ok()) return Fail(server.status());
-  signals.Start(&loop, stop);
+  running = server->get();
   loop.Run();
+  running = nullptr;
   server->reset();
   storage->engine->StopWaitingForSpace();
   storage->engine->Flush();  // the next start replays nothing
@@ -125,11 +163,11 @@ int Main(const std::vector<std::string>& arguments) {
     std::fputs(parsed->print.c_str(), stdout);
     return 0;
   }
-  StopOnSignal signals;
+  BlockStopSignals();
   absl::StatusOr<std::unique_ptr<LogSession>> log = LogSession::Start(LogOptionsOf(parsed->config));
   if (!log.ok()) return Fail(log.status());
   for (const std::string& warning : parsed->warnings) Log(LogLevel::kWarn, warning);
-  return Serve(parsed->config, signals);
+  return Serve(parsed->config);
 }
 
 }  // namespace

@@ -51,10 +51,6 @@ class Volume:
                         raise
                     size //= 2
 
-    def free_mebibytes(self) -> int:
-        disk = os.statvfs(self.directory)
-        return disk.f_bavail * disk.f_frsize >> 20
-
     def empty(self) -> None:
         """Gives back what fill() took."""
         os.remove(os.path.join(self.directory, FILLER))

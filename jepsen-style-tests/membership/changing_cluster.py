@@ -103,6 +103,16 @@ class ChangingCluster:
         cluster = ",".join(f"{member.name}={member.peer_url}" for member in members)
         return [f"--initial-cluster={cluster}", "--initial-cluster-state=existing"]
 
+    def interrupt_joining(self) -> None:
+        """A member that was not added asks the cluster who it is, in vain, and ends cleanly when it is told to."""
+        member = self._make()
+        member.cluster_flags = self._joining([*self.members, member])
+        member.start()
+        wait_until(lambda: "asking the cluster" in member.log_tail(), HEALTHY_WITHIN_S, f"{member.name} asks")
+        status = member.terminate(timeout_s=5)
+        assert status == 0, f"{member.name} was told to stop and ended with status {status}"
+        assert "stopped before it served" in member.log_tail()
+
     def remove(self, member: Member) -> None:
         """Removes a member that runs: it ends by itself, and does not start again."""
         self.change("remove", self.id_of(member))

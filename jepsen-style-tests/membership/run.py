@@ -77,6 +77,7 @@ def main() -> int:
         load = Load(cluster.endpoints)
         load.start()
         try:
+            cluster.interrupt_joining()
             for i in range(options.rounds):
                 Round(cluster, load, f"round {i + 1}/{options.rounds}").run()
                 assert load.is_running(), "a writer has ended"

@@ -18,8 +18,9 @@ using peerpb::MemberChangeRequest;
 
 namespace {
 
-// How long to wait before asking again when there is no leader or it has just changed.
-constexpr Duration kRetryAfter = Milliseconds(50);
+// How long to wait before asking again when there is no leader or it has just changed: doubles.
+constexpr Duration kRetryAfterMin = Milliseconds(50);
+constexpr Duration kRetryAfterMax = Milliseconds(500);
 // How often to look whether an earlier change is applied.
 constexpr Duration kLookAgainAfter = Milliseconds(10);
 constexpr Duration kLookAroundEvery = Milliseconds(200);
@@ -99,11 +100,14 @@ MemberKeeper::~MemberKeeper() {
   peers_->SetHandler(PeerMethod::kMemberChange, nullptr);
   if (advance_timer_ != 0) node_->lane()->CancelTimer(advance_timer_);
   node_->lane()->CancelTimer(look_timer_);
+  for (const auto& [number, guest] : guests_) node_->lane()->CancelTimer(guest.timer);
 }
 
 // ---- Asking. ----
 
 void MemberKeeper::Change(const MemberChangeRequest& change, Done done) {
+  if (open_ >= options_.waiting_max) return done(kv::ErrTooManyRequests());
+  ++open_;
   const Instant deadline = node_->lane()->Now() + Seconds(5) + 2 * node_->election_timeout();
   Ask({.change = change, .deadline = deadline, .done = std::move(done)});
 }
@@ -147,7 +151,8 @@ void MemberKeeper::Finish(Question question, absl::StatusOr<kv::Response> respon
   const bool unknown = response.status() == kv::ErrNoLeader();
   const bool again =
       response.status() == kv::ErrNotLeader() || (unknown && SEEDED_BUG(kMemberChangeAskedAgain));
-  const Instant when = node_->lane()->Now() + kRetryAfter;
+  question.pause = std::clamp(2 * question.pause, kRetryAfterMin, kRetryAfterMax);
+  const Instant when = node_->lane()->Now() + question.pause;
   if (again && when < question.deadline) {
     SIM_REACHED("members.change_asked_again");
     node_->lane()->RunAt(when, [this, alive = alive_, question = std::move(question)]() mutable {
@@ -155,6 +160,7 @@ void MemberKeeper::Finish(Question question, absl::StatusOr<kv::Response> respon
     });
     return;
   }
+  --open_;
   if (again) {
     const bool leaderless = node_->leader() == raft::kNoNode;
     return question.done(leaderless ? kv::ErrNoLeader() : kv::ErrTimeout());
@@ -181,18 +187,40 @@ void MemberKeeper::AnswerPeer(std::string_view bytes, PeerCalls::Answer answer) 
        }});
 }
 
-// A member that does not find itself in its own list has too little of the log to be asked.
+// Whether a guest may join rests on what was decided last, and this member may be far behind: one
+// that lost its data would get in again under its old id. So a linearizable read comes first.
 void MemberKeeper::AnswerGuest(PeerCalls::Answer answer) {
-  const std::vector<Member> members = node_->store().Members();
-  const bool caught_up = std::any_of(members.begin(), members.end(), [this](const Member& member) {
-    return member.id() == node_->id().value();
+  const bool can_read = node_->leader() != raft::kNoNode && guest_reads_ < options_.guest_reads_max;
+  if (!can_read) return answer(MembersForGuest(/*up_to_date=*/false));
+  const uint64_t number = ++last_guest_;
+  const TimerId timer =
+      node_->lane()->RunAt(node_->lane()->Now() + options_.guest_patience,
+                           [this, number] { FinishGuest(number, /*up_to_date=*/false); });
+  guests_.emplace(number, Guest{std::move(answer), timer});
+  ++guest_reads_;
+  node_->Read([this, alive = alive_, number](const absl::Status& status) {
+    if (!*alive) return;
+    --guest_reads_;
+    FinishGuest(number, status.ok());
   });
-  if (!caught_up) return answer(absl::UnavailableError("this member has not caught up itself"));
+}
+
+// Nothing if it has its answer already.
+void MemberKeeper::FinishGuest(uint64_t guest, bool up_to_date) {
+  auto waiting = guests_.extract(guest);
+  if (waiting.empty()) return;
+  node_->lane()->CancelTimer(waiting.mapped().timer);
+  waiting.mapped().answer(MembersForGuest(up_to_date));
+}
+
+std::string MemberKeeper::MembersForGuest(bool up_to_date) const {
   peerpb::MembersResponse response;
   response.set_cluster_id(node_->cluster_id());
-  for (const Member& member : members) *response.add_members() = member;
+  for (const Member& member : node_->store().Members()) *response.add_members() = member;
   for (const Member& member : options_.initial_members) *response.add_initial_members() = member;
-  answer(response.SerializeAsString());
+  response.set_up_to_date(up_to_date);
+  response.set_has_log(node_->Status().last_index > raft::LogIndex(0));
+  return response.SerializeAsString();
 }
 
 void MemberKeeper::AnswerAsLeader(Question question) {

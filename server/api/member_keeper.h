@@ -5,7 +5,9 @@
 // is wanted. Also tells guests who is in the cluster. On the raft lane.
 #pragma once
 
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +30,14 @@ struct MemberKeeperOptions {
   std::vector<etcdserverpb::Member> initial_members = {};
   // A voter counts as healthy once it has been connected for this long.
   Duration health_interval = Seconds(5);
-  size_t waiting_max = 64;  // changes that wait for an earlier one; beyond it: too many requests
+  // Changes that wait for an earlier one, and changes that this member's clients have asked for;
+  // beyond either: too many requests.
+  size_t waiting_max = 64;
+  // How long a guest waits for a linearizable read, and how many reads there may be at a time for
+  // guests; beyond either it is told what this member happens to know. Less than the time that a
+  // guest's connection has (PeerNetworkOptions::handshake_timeout).
+  Duration guest_patience = Seconds(1);
+  size_t guest_reads_max = 64;
 };
 
 class MemberKeeper {
@@ -51,6 +60,11 @@ class MemberKeeper {
     Instant deadline;
     Done done;
     bool stepped_aside = false;  // before the removal of the leader itself
+    Duration pause = {};         // before it was asked last
+  };
+  struct Guest {
+    PeerCalls::Answer answer;
+    TimerId timer = 0;
   };
   // What a change comes to once it is judged.
   struct Plan {
@@ -61,7 +75,7 @@ class MemberKeeper {
 
   void Ask(Question question);
   void AskLeader(Question question);
-  // Asks again if the answer says that nothing was done for lack of a leader.
+  // Asks again, later and later, if the answer says that nothing was done for lack of a leader.
   void Finish(Question question, absl::StatusOr<kv::Response> response);
 
   void AnswerAsLeader(Question question);
@@ -73,6 +87,8 @@ class MemberKeeper {
   void StepAside(Question question);
   void AnswerPeer(std::string_view bytes, PeerCalls::Answer answer);
   void AnswerGuest(PeerCalls::Answer answer);
+  void FinishGuest(uint64_t guest, bool up_to_date);
+  std::string MembersForGuest(bool up_to_date) const;
 
   absl::StatusOr<Plan> Judge(const peerpb::MemberChangeRequest& change) const;
   absl::StatusOr<Plan> JudgeAdd(const etcdserverpb::MemberAddRequest& request) const;
@@ -96,7 +112,11 @@ class MemberKeeper {
   const MemberKeeperOptions options_;
   Node* const node_;
   PeerCalls* const peers_;
+  size_t open_ = 0;  // changes that clients of this member wait for
   std::deque<Question> waiting_;
+  std::map<uint64_t, Guest> guests_;  // by number, oldest first
+  uint64_t last_guest_ = 0;
+  size_t guest_reads_ = 0;  // also for guests that have their answer by now
   bool proposing_ = false;
   bool giving_vote_ = false;
   TimerId advance_timer_ = 0;

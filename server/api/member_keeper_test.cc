@@ -86,6 +86,14 @@ class MemberKeeperTest : public ::testing::Test {
     for (const auto& listed : api_->cluster().store(member).Members()) ids.push_back(listed.id());
     return ids;
   }
+  // What a guest is told, which must not take long.
+  peerpb::MembersResponse GuestAsks(size_t member) {
+    const auto answer = api_->member(member).peers().Ask(PeerMethod::kMembers, "");
+    api_->Run(Milliseconds(500));
+    peerpb::MembersResponse response;
+    EXPECT_TRUE(response.ParseFromString(answer->value().value()));
+    return response;
+  }
   template <typename Request>
   absl::Status StatusOf(std::string_view path, const Request& request, size_t member = 0) {
     return api_->StatusOf(path, request, member);
@@ -328,6 +336,36 @@ TEST_F(MemberKeeperTest, WhatMayHaveBeenDoneIsNotAskedForAgain) {
   EXPECT_EQ(call->status(), absl::OkStatus());
 }
 
+TEST_F(MemberKeeperTest, AnAskerWithoutALeaderAsksLessAndLessOften) {
+  Start(3);
+  const size_t follower = api_->follower();
+  TestPeerCalls& peers = api_->member(follower).peers();
+  peers.set_failure(kv::ErrNotLeader());
+  const auto call = api_->Start(follower, kAdd, AddOf("http://d:2380").SerializeAsString());
+  api_->Run(Seconds(8));
+  EXPECT_EQ(call->status(), kv::ErrTimeout());
+  EXPECT_GE(peers.asked(), 8u);
+  EXPECT_LE(peers.asked(), 20u);
+}
+
+TEST_F(MemberKeeperTest, AFollowerAsksForABoundedNumberOfChanges) {
+  MemberKeeperOptions options;
+  options.waiting_max = 2;
+  Start(3, options);
+  const size_t follower = api_->follower();
+  api_->member(follower).peers().set_cut_off(true);
+  std::vector<std::shared_ptr<FakeCall>> calls;
+  for (int i = 0; i < 3; ++i) {
+    const std::string url = "http://x" + std::to_string(i) + ":1";
+    calls.push_back(api_->Start(follower, kAdd, AddOf(url).SerializeAsString()));
+  }
+  EXPECT_EQ(calls[2]->status(), kv::ErrTooManyRequests());
+  api_->Run(Seconds(8));
+  for (const auto& call : calls) EXPECT_TRUE(call->status().has_value());
+  api_->member(follower).peers().set_cut_off(false);
+  EXPECT_EQ(StatusOf(kAdd, AddOf("http://d:2380"), follower), absl::OkStatus());
+}
+
 TEST_F(MemberKeeperTest, ALeaderWithoutAQuorumChangesNothing) {
   Start(3);
   const size_t leader = api_->leader();
@@ -347,20 +385,69 @@ TEST_F(MemberKeeperTest, GuestsAreToldWhoIsThereAndWhoWasAtFirst) {
   options.initial_members.emplace_back().set_id(1);
   Start(1, options);
   const uint64_t added = Add("http://b:2380");
-  const auto answer = api_->member(0).peers().Ask(PeerMethod::kMembers, "");
-  peerpb::MembersResponse response;
-  ASSERT_TRUE(response.ParseFromString(answer->value().value()));
+  const peerpb::MembersResponse response = GuestAsks(0);
   EXPECT_EQ(response.cluster_id(), api_->cluster().node(0).cluster_id());
   EXPECT_EQ(response.members_size(), 2);
   ASSERT_EQ(response.initial_members_size(), 1);
   EXPECT_EQ(response.initial_members(0).id(), 1u);
+  EXPECT_TRUE(response.up_to_date());
+  EXPECT_TRUE(response.has_log());
 
-  // One that has not heard of itself yet would tell of times long past.
+  // One that knows no leader has little to tell, and says so.
   api_->cluster().Isolate(0);
   const size_t b = api_->Join(raft::NodeId(added));
   api_->cluster().Cut(0, b);
-  const auto nothing = api_->member(b).peers().Ask(PeerMethod::kMembers, "");
-  EXPECT_TRUE(absl::IsUnavailable(nothing->value().status()));
+  const peerpb::MembersResponse little = GuestAsks(b);
+  EXPECT_FALSE(little.up_to_date());
+  EXPECT_FALSE(little.has_log());
+}
+
+// It applied nothing while the others took in a member, which ran and lost its data.
+TEST_F(MemberKeeperTest, AMemberThatLagsTellsAGuestNothingOld) {
+  Start(3);
+  const size_t lagging = api_->follower();
+  const size_t leader = api_->leader();
+  api_->cluster().Isolate(lagging);
+  const uint64_t added = Add("http://d:2380", /*learner=*/false, leader);
+
+  const auto asked = api_->member(lagging).peers().Ask(PeerMethod::kMembers, "");
+  EXPECT_FALSE(asked->has_value()) << "it still believes in its leader, and asks it";
+  api_->Run(Milliseconds(1100));
+  ASSERT_TRUE(asked->has_value()) << "but not longer than a guest's connection lasts";
+  peerpb::MembersResponse old;
+  ASSERT_TRUE(old.ParseFromString(asked->value().value()));
+  EXPECT_FALSE(old.up_to_date());
+  EXPECT_EQ(old.members_size(), 3);
+  EXPECT_TRUE(old.has_log());
+  api_->Run(Seconds(3));
+  EXPECT_FALSE(GuestAsks(lagging).up_to_date()) << "by now it knows that it has no leader";
+
+  api_->cluster().Heal();
+  api_->Run(Seconds(3));
+  const peerpb::MembersResponse all = GuestAsks(lagging);
+  EXPECT_TRUE(all.up_to_date());
+  ASSERT_EQ(all.members_size(), 4);
+  EXPECT_TRUE(std::any_of(all.members().begin(), all.members().end(),
+                          [added](const auto& member) { return member.id() == added; }));
+}
+
+TEST_F(MemberKeeperTest, GuestsWaitForABoundedNumberOfReads) {
+  MemberKeeperOptions options;
+  options.guest_reads_max = 2;
+  Start(3, options);
+  const size_t follower = api_->follower();
+  api_->cluster().Isolate(follower);
+  std::vector<TestPeerCalls::Received> asked;
+  for (int i = 0; i < 3; ++i) {
+    asked.push_back(api_->member(follower).peers().Ask(PeerMethod::kMembers, ""));
+  }
+  EXPECT_FALSE(asked[1]->has_value());
+  ASSERT_TRUE(asked[2]->has_value());
+  peerpb::MembersResponse response;
+  ASSERT_TRUE(response.ParseFromString(asked[2]->value().value()));
+  EXPECT_FALSE(response.up_to_date());
+  api_->Run(Milliseconds(1100));
+  EXPECT_TRUE(asked[0]->has_value() && asked[1]->has_value());
 }
 
 TEST_F(MemberKeeperTest, MalformedQuestionsOfPeersAreRefused) {

@@ -123,6 +123,15 @@ absl::Status CheckNeverRan(const ServerConfig& config, raft::NodeId member,
       config.data_dir, Describe(*found), HexId(member), HowToAdd(config)));
 }
 
+absl::Status CheckMayStart(const ServerConfig& config, raft::NodeId member,
+                           const MembersResponse& cluster) {
+  const bool listed =
+      std::any_of(cluster.members().begin(), cluster.members().end(),
+                  [member](const Member& known) { return known.id() == member.value(); });
+  if (cluster.up_to_date() && !listed) return ErrorOfRemoved(config, member);
+  return CheckNeverRan(config, member, cluster);
+}
+
 absl::Status ErrorOfRemoved(const ServerConfig& config, raft::NodeId member) {
   return absl::FailedPreconditionError(
       fmt::format("--initial-cluster: member {} was removed from the cluster for good: expected it "

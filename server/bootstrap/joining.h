@@ -19,8 +19,14 @@ absl::StatusOr<Identity> JoiningIdentity(const ServerConfig& config,
 
 // FailedPrecondition if the cluster has heard from a member of this id before: then that had a
 // vote, and has acknowledged what is lost with its data. To come back as if it had never voted
-// could undo what was committed, so it must be replaced by a new member.
+// could undo what was committed, so it must be replaced by a new member. OK proves something only
+// if `cluster` is up to date.
 absl::Status CheckNeverRan(const ServerConfig& config, raft::NodeId member,
+                           const peerpb::MembersResponse& cluster);
+
+// CheckNeverRan of a member that the cluster was started with, or ErrorOfRemoved if it is not there
+// any more.
+absl::Status CheckMayStart(const ServerConfig& config, raft::NodeId member,
                            const peerpb::MembersResponse& cluster);
 
 // What is to be said of a member without data that was removed.

@@ -111,5 +111,17 @@ TEST(JoiningTest, WhoHasRunBeforeMustBeReplaced) {
   EXPECT_TRUE(absl::IsFailedPrecondition(CheckNeverRan(RightConfig(), raft::NodeId(9), cluster)));
 }
 
+TEST(JoiningTest, WhoWasThereAtTheStartAndIsNotAnyMoreWasRemoved) {
+  peerpb::MembersResponse cluster = Cluster();
+  EXPECT_TRUE(CheckMayStart(RightConfig(), raft::NodeId(10), cluster).ok())
+      << "an old list says nothing of it";
+  cluster.set_up_to_date(true);
+  const absl::Status gone = CheckMayStart(RightConfig(), raft::NodeId(10), cluster);
+  EXPECT_THAT(std::string(gone.message()), HasSubstr("member a was removed from the cluster"));
+  EXPECT_TRUE(CheckMayStart(RightConfig(), raft::NodeId(9), cluster).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(CheckMayStart(RightConfig(), raft::NodeId(11), cluster)))
+      << "it has run before";
+}
+
 }  // namespace
 }  // namespace conclave::server

@@ -29,16 +29,23 @@ GuestCall::GuestCall(EventLoop* loop, Executor* background, GuestOptions options
       link_(&context_, this, {.id = raft::kNoNode, .urls = std::move(options.urls)},
             Random(options.seed)) {}
 
-GuestCall::~GuestCall() { context_.loop->CancelTimer(timer_); }
+GuestCall::~GuestCall() { CancelTimer(); }
+
+void GuestCall::CancelTimer() { context_.loop->CancelTimer(std::exchange(timer_, 0)); }
 
 void GuestCall::OnLinkOpen(raft::NodeId) { Ask(); }
 
+// One question at a time: a member takes no second one from a guest before it has answered the
+// first. So whatever makes it ask now, it does not ask again before it has the answer.
 void GuestCall::Ask() {
+  CancelTimer();
   if (!link_.open()) return;  // asks when it is again
   link_.SendCall({.call = ++calls_, .method = PeerMethod::kMembers, .request = {}});
 }
 
 void GuestCall::OnAnswer(raft::NodeId, AnswerFrame answer) {
+  if (answer.call != calls_) return;  // to no question of this connection
+  CancelTimer();
   timer_ = context_.loop->RunAt(context_.loop->Now() + ask_again_, [this] { Ask(); });
   answered_(std::move(answer.answer));
 }

@@ -44,6 +44,7 @@ class GuestCall : private PeerLinkOwner {
   void OnAnswer(raft::NodeId peer, AnswerFrame answer) override;
 
   void Ask();
+  void CancelTimer();
 
   const Duration ask_again_;
   PeerNetworkOptions network_;
@@ -51,7 +52,7 @@ class GuestCall : private PeerLinkOwner {
   Answered answered_;
   std::string failure_ = "no answer";  // the link's last line about why there is none
   uint64_t calls_ = 0;
-  TimerId timer_ = 0;
+  TimerId timer_ = 0;  // of the next question; 0 while an answer is awaited
   PeerLink link_;
 };
 

@@ -15,6 +15,10 @@ namespace {
 // A misconfigured neighbour dials twice a second; its line is written this often.
 constexpr Duration kRefusalLogPause = Seconds(30);
 
+// Of the URLs that a stranger says it listens at, so many are tried: a hello has room for
+// thousands.
+constexpr size_t kStrangerUrlsMax = 8;
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerNetwork>> PeerNetwork::Start(EventLoop* loop,
@@ -190,15 +194,32 @@ bool PeerNetwork::Befriend(const Hello& hello) {
                                        [](const auto& entry) { return entry.second.stranger; });
   if (hello.urls.empty() || static_cast<size_t>(strangers) >= options_.strangers_max) return false;
   PeerAddress address{.id = hello.from, .urls = {}};
-  for (std::string_view rest = hello.urls; !rest.empty();) {
+  for (std::string_view rest = hello.urls;
+       !rest.empty() && address.urls.size() < kStrangerUrlsMax;) {
     const std::string_view url = rest.substr(0, rest.find(','));
     address.urls.emplace_back(url);
     rest.remove_prefix(std::min(rest.size(), url.size() + 1));
   }
   options_.log(fmt::format("member {} at {} is new here", HexId(hello.from), hello.urls));
   SetPeer(std::move(address));
-  peers_[hello.from].stranger = true;
+  Peer& stranger = peers_[hello.from];
+  stranger.stranger = true;
+  stranger.connected = loop_->Now();
   return true;
+}
+
+// One that has gone may never have been a member, and must not keep the place of those that are.
+void PeerNetwork::ForgetStrangers() {
+  std::vector<raft::NodeId> gone;
+  for (auto& [id, peer] : peers_) {
+    if (!peer.stranger) continue;
+    if (peer.session != nullptr || peer.link->open()) peer.connected = loop_->Now();
+    if (loop_->Now() - peer.connected >= options_.stranger_stay) gone.push_back(id);
+  }
+  for (const raft::NodeId id : gone) {
+    options_.log(fmt::format("member {}, which is in no list here, is gone", HexId(id)));
+    RemovePeer(id);
+  }
 }
 
 // ---- What the links tell. ----
@@ -288,7 +309,10 @@ void PeerNetwork::OnSessionClosed(PeerSession* session, const absl::Status& why)
         fmt::format("the connection from member {} ended: {}", HexId(peer), MessageOf(why)));
     ++peers_[peer].ended.disconnects;
     ReportUnreachable(peer, /*calls_lost=*/false);
-  } else if (!session->refused() && !session->guest()) {
+  } else if (session->guest()) {
+    const bool left = absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why);
+    if (!left) LogRefusal(fmt::format("ended the connection of a guest: {}", MessageOf(why)));
+  } else if (!session->refused()) {
     LogRefusal(fmt::format("a connection ended before its handshake: {}", MessageOf(why)));
   }
   Retire(session);
@@ -345,6 +369,7 @@ void PeerNetwork::ArmTick() {
 }
 
 void PeerNetwork::Tick() {
+  ForgetStrangers();
   for (auto& [id, peer] : peers_) peer.link->Tick();
   // A session that is found silent leaves the map.
   for (auto next = sessions_.begin(); next != sessions_.end();) (next++)->second->Tick();

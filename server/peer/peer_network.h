@@ -80,8 +80,8 @@ class PeerNetwork : public raft::Transport,
   // time. This member's own entry is what it tells strangers of where it listens.
   //
   // A member that is not listed may still connect, unless it was removed, and is then a peer like
-  // any other until it is removed: it has joined in a part of the log that is not here yet, and may
-  // be the very one that could bring it.
+  // any other until it is removed or has been without a connection for `stranger_stay`: it has
+  // joined in a part of the log that is not here yet, and may be the very one that could bring it.
   void SetPeers(std::vector<PeerAddress> peers);
   // One of them: adds it or changes where it is dialled.
   void SetPeer(PeerAddress peer);
@@ -99,6 +99,7 @@ class PeerNetwork : public raft::Transport,
     std::unique_ptr<PeerLink> link;
     PeerSession* session = nullptr;  // the latest that is open; of sessions_
     bool stranger = false;           // in no list yet
+    Instant connected;               // the last time that a tick found it so; of a stranger
     TimerId leave_timer = 0;         // set once it is no longer listed
     PeerStats ended;  // sums of the sessions that are over, and disconnects of both kinds
   };
@@ -122,6 +123,7 @@ class PeerNetwork : public raft::Transport,
   void LeaveLater(raft::NodeId id, Peer& peer);
   // Takes in a member that is in no list; false if there are too many, or it cannot be dialled.
   bool Befriend(const Hello& hello);
+  void ForgetStrangers();
   // Adds what the session did to its peer's sums and destroys it, later: it may be what is calling.
   void Retire(PeerSession* session);
   PeerStats StatsOf(const Peer& peer) const;

@@ -44,6 +44,22 @@ class PeerMembersTest : public PeerNetworkTest {
         [answers](absl::StatusOr<std::string> answer) { answers->push_back(std::move(answer)); });
   }
 
+  // A guest that says what the test wants, and is in.
+  std::unique_ptr<ForeignEnd> Visit(const TestMember& member) {
+    auto end = Dial(member);
+    std::string hello;
+    AppendHello({.cluster_id = 0, .from = raft::kNoNode, .to = raft::kNoNode}, hello);
+    end->connection->Write(hello);
+    RunUntil([&] { return !end->received.empty(); });
+    return end;
+  }
+
+  static std::string Question(uint64_t call) {
+    std::string question;
+    AppendCall({.call = call, .method = PeerMethod::kMembers, .request = {}}, question);
+    return FrameOf(FrameKind::kCall, question);
+  }
+
   std::vector<raft::NodeId> removed_at_a_;
   std::vector<raft::NodeId> removed_at_b_;
   int a_was_removed_ = 0;
@@ -121,6 +137,51 @@ TEST_F(PeerMembersTest, StrangersAreFew) {
   RunUntil([&] { return c->Connected(kB); });
 }
 
+TEST_F(PeerMembersTest, StrangersAreDialledAtFewUrls) {
+  b_ = Start(kB);
+  std::string urls = "x0";
+  for (int i = 1; i < 100; ++i) urls += ",x" + std::to_string(i);
+  const auto end = Dial(*b_);
+  std::string hello;
+  AppendHello({.cluster_id = kTestCluster, .from = kC, .to = kB, .urls = urls}, hello);
+  end->connection->Write(hello);
+  RunUntil([&] { return b_->Logged("\"x7\": it needs a scheme"); });
+  RunFor(Milliseconds(100));
+  EXPECT_FALSE(b_->Logged("\"x8\": it needs a scheme"));
+}
+
+// Whatever says that it is a member of the cluster is taken in; what is not must make room again.
+TEST_F(PeerMembersTest, StrangersThatHaveGoneAreForgotten) {
+  PeerNetworkOptions options = Options(kB);
+  options.strangers_max = 1;
+  options.stranger_stay = Milliseconds(300);
+  b_ = Start(std::move(options));
+  const raft::NodeId nobody(0x77);
+  {
+    const auto end = Dial(*b_);
+    std::string hello;
+    AppendHello(
+        {.cluster_id = kTestCluster, .from = nobody, .to = kB, .urls = "http://127.0.0.1:1"},
+        hello);
+    end->connection->Write(hello);
+    RunUntil([&] { return b_->network->stats().size() == 1; });
+    const Instant end_of_stay = clock_.Now() + Milliseconds(500);
+    while (clock_.Now() < end_of_stay) {
+      end->connection->Write(FrameOf(FrameKind::kPing, "12345678"));
+      RunFor(Milliseconds(20));
+    }
+    EXPECT_EQ(b_->network->stats().size(), 1u) << "it is connected";
+  }
+  RunUntil([&] { return b_->network->stats().empty(); }, Seconds(2));
+  EXPECT_TRUE(b_->Logged("77, which is in no list here, is gone"));
+
+  a_ = StartRemembering(kA, &removed_at_a_, &a_was_removed_);
+  a_->network->SetPeer({kB, {b_->url()}});
+  RunUntil([&] { return a_->Connected(kB) && b_->Connected(kA); });
+  RunFor(Milliseconds(500));
+  EXPECT_TRUE(b_->Connected(kA));
+}
+
 TEST_F(PeerMembersTest, GuestGetsAnAnswerAndNothingElse) {
   a_ = Start(kA);
   a_->network->SetHandler(PeerMethod::kMembers, [](std::string_view, PeerCalls::Answer answer) {
@@ -166,29 +227,86 @@ TEST_F(PeerMembersTest, GuestHearsThatNobodyAnswers) {
               HasSubstr("cannot connect to http://127.0.0.1:1: "));
 }
 
+// It may be destroyed at any time, and answers that nobody asked for do not make it ask more often.
+TEST_F(PeerMembersTest, GuestAsksAgainOnceForEachQuestion) {
+  std::vector<std::unique_ptr<ForeignEnd>> accepted;
+  Answers answers;
+  auto guest = Ask(GuestAt({ListenAsForeigner(accepted)}), &answers);
+  RunUntil([&] { return !accepted.empty() && !accepted[0]->received.empty(); });
+  std::string said;
+  AppendVerdict({.cluster_id = kTestCluster, .from = kB, .refusal = ""}, said);
+  std::string answer;
+  AppendAnswer(/*call=*/1, std::string("a and b"), answer);
+  said += FrameOf(FrameKind::kAnswer, answer) + FrameOf(FrameKind::kAnswer, answer);
+  accepted[0]->connection->Write(said);
+  RunUntil([&] { return answers.size() == 2; });
+  accepted[0]->received.clear();
+  RunFor(Milliseconds(200));  // the second question, and no answer to it
+  EXPECT_EQ(accepted[0]->received.find(Question(3)), std::string::npos);
+  EXPECT_NE(accepted[0]->received.find(Question(2)), std::string::npos);
+
+  answer.clear();
+  AppendAnswer(/*call=*/2, std::string("a and b"), answer);
+  accepted[0]->connection->Write(FrameOf(FrameKind::kAnswer, answer) +
+                                 FrameOf(FrameKind::kAnswer, answer));
+  RunUntil([&] { return answers.size() == 4; });
+  guest.reset();
+  RunFor(Milliseconds(100));  // past the time at which it would have asked again
+  EXPECT_EQ(answers.size(), 4u);
+}
+
 // What a guest of a foreign program could try: other questions, messages, and not to leave.
 TEST_F(PeerMembersTest, GuestMayNotSendMessagesNorStay) {
   a_ = Start(kA);
   int asked = 0;
   a_->network->SetHandler(PeerMethod::kLeaseKeepAlive,
                           [&asked](std::string_view, PeerCalls::Answer) { ++asked; });
-  const auto visit = [&] {
-    auto end = Dial(*a_);
-    std::string hello;
-    AppendHello({.cluster_id = 0, .from = raft::kNoNode, .to = raft::kNoNode}, hello);
-    end->connection->Write(hello);
-    RunUntil([&] { return !end->received.empty(); });
-    return end;
-  };
-  const auto sender = visit();
+  const auto sender = Visit(*a_);
   sender->connection->Write(FrameOf(HeartbeatOf(raft::kNoNode, kA, 1)));
-  const auto asker = visit();
+  const auto asker = Visit(*a_);
   std::string question;
   AppendCall({.call = 1, .method = PeerMethod::kLeaseKeepAlive, .request = "q"}, question);
   asker->connection->Write(FrameOf(FrameKind::kCall, question));
   RunUntil([&] { return sender->closed && asker->closed; }, Seconds(2));
   EXPECT_TRUE(a_->received.empty());
   EXPECT_EQ(asked, 0);
+}
+
+// Anybody can be one, so it costs no more than the answer to one question.
+TEST_F(PeerMembersTest, GuestMayNotCostMuch) {
+  PeerNetworkOptions options = Options(kA);
+  options.handshake_timeout = Seconds(20);  // time is not what ends these
+  a_ = Start(std::move(options));
+  std::vector<PeerCalls::Answer> held;
+  a_->network->SetHandler(
+      PeerMethod::kMembers,
+      [&held](std::string_view, PeerCalls::Answer answer) { held.push_back(std::move(answer)); });
+
+  const auto large = Visit(*a_);
+  large->connection->Write(
+      FrameOf(FrameKind::kCall, std::string(kGuestPayloadBytesMax + 1, 'x')).substr(0, 9));
+  RunUntil([&] { return large->closed; });
+  EXPECT_TRUE(held.empty());
+
+  const auto hasty = Visit(*a_);
+  hasty->connection->Write(Question(1));
+  RunUntil([&] { return held.size() == 1; });
+  held[0](std::string("a and b"));
+  hasty->connection->Write(Question(2) + Question(3));
+  RunUntil([&] { return hasty->closed; });
+  EXPECT_EQ(held.size(), 2u) << "the third question came before the answer to the second";
+
+  const auto deaf = Visit(*a_);
+  deaf->connection->PauseReading();
+  std::string pings;
+  for (int i = 0; i < 1000; ++i) pings += FrameOf(FrameKind::kPing, "12345678");
+  uint64_t sent = 0;
+  while (!a_->Logged("without reading")) {
+    deaf->connection->Write(pings);
+    sent += pings.size();
+    loop_.RunTurn(Milliseconds(1));
+    ASSERT_LT(sent, uint64_t{64} << 20);
+  }
 }
 
 }  // namespace

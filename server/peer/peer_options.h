@@ -48,6 +48,7 @@ struct PeerNetworkOptions {
   size_t calls_pending_max = 16384;  // questions to all peers not yet answered
   size_t handshakes_max = 128;  // connections of guests and of those who have not said who they are
   size_t strangers_max = 16;    // peers that are in no list, and say themselves where they listen
+  Duration stranger_stay = Seconds(10);  // of one without a connection; then it is forgotten
 
   // One line for people about a connection: opened, lost, refused and why.
   absl::AnyInvocable<void(std::string_view line)> log = [](std::string_view) {};
@@ -69,6 +70,11 @@ inline constexpr size_t kFrameBytesTarget = 256 << 10;
 inline size_t FramePayloadBytesMax(const PeerNetworkOptions& options) {
   return kFrameBytesTarget + sizeof(uint32_t) + options.message_bytes_max;
 }
+
+// A guest's questions are empty but for their number; what it does not read of the answers and
+// pongs is kept up to this and one answer more. Whatever goes beyond ends its connection.
+inline constexpr size_t kGuestPayloadBytesMax = 1 << 10;
+inline constexpr size_t kGuestUnreadBytesMax = 64 << 10;
 
 // The most that may wait for one peer before even a heartbeat is dropped, in bytes.
 inline size_t QueueBytesLimit(const PeerNetworkOptions& options) {

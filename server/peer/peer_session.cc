@@ -24,6 +24,7 @@ PeerSession::~PeerSession() { CancelTimer(); }
 
 void PeerSession::SendAnswer(uint64_t call, const absl::StatusOr<std::string>& answer) {
   if (!open_) return;
+  guest_waits_ = false;
   const size_t bytes_max = context_->options->message_bytes_max;
   std::string& frame = stream_.BeginFrame(FrameKind::kAnswer);
   if (answer.ok() && answer->size() > bytes_max) {
@@ -58,9 +59,13 @@ absl::StatusOr<size_t> PeerSession::OnHandshakeBytes(std::string_view input) {
     return (*parsed)->size;
   }
   open_ = true;
-  stream_.StartFrames();
   guest_ = hello.guest();
-  if (guest_) return (*parsed)->size;
+  if (guest_) {
+    stream_.StartFrames(
+        {.payload_bytes_max = kGuestPayloadBytesMax, .unread_bytes_max = kGuestUnreadBytesMax});
+    return (*parsed)->size;
+  }
+  stream_.StartFrames();
   CancelTimer();
   peer_ = hello.from;
   owner_->OnSessionOpened(this);
@@ -77,6 +82,9 @@ absl::Status PeerSession::OnFrame(const Frame& frame) {
   }
   absl::StatusOr<CallFrame> call = DecodeCall(frame.payload);
   if (!call.ok()) return call.status();
+  if (guest_ && std::exchange(guest_waits_, true)) {
+    return absl::DataLossError("a guest asks one question at a time");
+  }
   owner_->OnCall(this, *call);
   return absl::OkStatus();
 }

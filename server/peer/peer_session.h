@@ -2,7 +2,7 @@
 // receives that member's raft messages and calls and sends back answers. Owned by PeerNetwork, on
 // the loop's lane. A message that claims to come from anybody but the member that shook hands, or
 // to go elsewhere than here, is dropped and counted. A guest, who is no member yet, may only ask,
-// and must be gone when the time for a handshake is over.
+// one question at a time, and must be gone when the time for a handshake is over.
 #pragma once
 
 #include <cstdint>
@@ -81,6 +81,7 @@ class PeerSession : private PeerStreamOwner {
   bool open_ = false;
   bool refused_ = false;
   bool guest_ = false;
+  bool guest_waits_ = false;  // for the answer to its question
   raft::NodeId peer_;
   std::vector<raft::Message> messages_;  // of the read under way; kept for its capacity
   uint64_t messages_spoofed_ = 0;

@@ -25,8 +25,8 @@ void Recycle(std::string& buffer) {
 
 // PeerLink heeds its bounds and adds one message at most to the limit; what this one stops is a
 // peer that asks (calls, pings) without reading the answers.
-ConnectionOptions ConnectionOptionsFor(const PeerNetworkOptions& options) {
-  return {.output_bytes_max = QueueBytesLimit(options) + 2 * FramePayloadBytesMax(options)};
+size_t OutputBytesMax(const PeerNetworkOptions& options) {
+  return QueueBytesLimit(options) + 2 * FramePayloadBytesMax(options);
 }
 
 }  // namespace
@@ -34,14 +34,24 @@ ConnectionOptions ConnectionOptionsFor(const PeerNetworkOptions& options) {
 PeerStream::PeerStream(const PeerContext* context, ScopedFd fd, PeerStreamOwner* owner)
     : context_(context),
       owner_(owner),
-      connection_(std::make_unique<Connection>(context->loop, std::move(fd),
-                                               static_cast<ConnectionHandler*>(this),
-                                               ConnectionOptionsFor(*context->options))),
+      connection_(std::make_unique<Connection>(
+          context->loop, std::move(fd), static_cast<ConnectionHandler*>(this),
+          ConnectionOptions{.output_bytes_max = OutputBytesMax(*context->options)})),
       last_received_(context->loop->Now()) {}
 
 void PeerStream::WriteHandshake(std::string_view bytes) {
   CHECK(!closed() && !framed_);
   connection_->Write(bytes);
+}
+
+void PeerStream::StartFrames() {
+  StartFrames({.payload_bytes_max = FramePayloadBytesMax(*context_->options),
+               .unread_bytes_max = OutputBytesMax(*context_->options)});
+}
+
+void PeerStream::StartFrames(const StreamBounds& bounds) {
+  framed_ = true;
+  bounds_ = bounds;
 }
 
 std::string& PeerStream::BeginFrame(FrameKind kind) {
@@ -115,8 +125,7 @@ absl::Status PeerStream::Consume(std::string_view input, size_t& used) {
 }
 
 absl::StatusOr<size_t> PeerStream::ConsumeFrame(std::string_view input) {
-  absl::StatusOr<std::optional<Frame>> frame =
-      ParseFrame(input, FramePayloadBytesMax(*context_->options));
+  absl::StatusOr<std::optional<Frame>> frame = ParseFrame(input, bounds_.payload_bytes_max);
   if (!frame.ok()) return frame.status();
   if (!frame->has_value()) return 0;
   if (absl::Status status = HandleFrame(**frame); !status.ok()) return status;
@@ -124,6 +133,9 @@ absl::StatusOr<size_t> PeerStream::ConsumeFrame(std::string_view input) {
 }
 
 absl::Status PeerStream::HandleFrame(const Frame& frame) {
+  if (queued_bytes() > bounds_.unread_bytes_max) {
+    return absl::ResourceExhaustedError("it asks without reading the answers");
+  }
   switch (frame.kind) {
     case FrameKind::kPing:
       if (absl::Status status = DecodePing(frame.payload).status(); !status.ok()) return status;

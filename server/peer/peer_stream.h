@@ -42,6 +42,13 @@ inline bool IsProtocolError(const absl::Status& why) {
   return absl::IsDataLoss(why) || absl::IsInvalidArgument(why);
 }
 
+// What the other end of a stream may cost: a larger frame is not taken, and nothing is answered
+// while more output than this waits for the other end to read it.
+struct StreamBounds {
+  size_t payload_bytes_max = 0;
+  size_t unread_bytes_max = 0;
+};
+
 class PeerStream : private ConnectionHandler {
  public:
   // Takes a connected socket. `context` and `owner` must outlive the stream.
@@ -50,8 +57,9 @@ class PeerStream : private ConnectionHandler {
 
   // Sends bytes of the handshake.
   void WriteHandshake(std::string_view bytes);
-  // The handshake is done: what follows, both ways, are frames.
-  void StartFrames() { framed_ = true; }
+  // The handshake is done: what follows, both ways, are frames. Of a peer's, or within `bounds`.
+  void StartFrames();
+  void StartFrames(const StreamBounds& bounds);
 
   // Starts a frame; its payload is appended to the returned string, then EndFrame sends it. Between
   // the two calls the stream may be closed, but nothing else written. Requires !closed().
@@ -93,6 +101,7 @@ class PeerStream : private ConnectionHandler {
   PeerStreamOwner* const owner_;
   std::unique_ptr<Connection> connection_;  // nullptr once closed
   bool framed_ = false;
+  StreamBounds bounds_;  // of frames
   std::string input_;    // the start of a frame whose end has not arrived
   std::string scratch_;  // the frame being written; kept for its capacity
   Instant last_received_;
