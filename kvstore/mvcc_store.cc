@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "kvstore/errors.h"
@@ -246,6 +247,12 @@ absl::Status MvccStore::ReadOnlyTxn(const TxnRequest& request,
                                     etcdserverpb::TxnResponse* response) const {
   CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
   return ReadTxn(*keys_, request, response);
+}
+
+bool Store::IsAlarmOn(etcdserverpb::AlarmType type) const {
+  const std::vector<etcdserverpb::AlarmMember> alarms = Alarms();
+  return std::any_of(alarms.begin(), alarms.end(),
+                     [type](const auto& alarm) { return alarm.alarm() == type; });
 }
 
 absl::StatusOr<HashResult> MvccStore::HashKv(int64_t revision) const {

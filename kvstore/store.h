@@ -133,6 +133,8 @@ class Store : public History {
   // not parse.
   virtual absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> Alarms() const = 0;
+  // Whether any member has raised it. Asked before each write: the store itself makes no list.
+  virtual bool IsAlarmOn(etcdserverpb::AlarmType type) const;
   virtual uint64_t SizeBytes() const = 0;
 
   // ---- Parts. ----
