@@ -51,7 +51,8 @@ SnapshotFetcher::Written SnapshotFetcher::Incoming::Write(std::string_view chunk
 }
 
 absl::Status SnapshotFetcher::Incoming::Finish(const raft::LogStart& promised) {
-  const absl::StatusOr<kv::LogPosition> position = kv::Store::MarkInstalled(engine.get());
+  const absl::StatusOr<kv::LogPosition> position =
+      kv::Store::MarkInstalled(engine.get(), raft::EncodeConfiguration(promised.configuration));
   if (!position.ok()) return position.status();
   const bool kept =
       position->index == promised.index.value() && position->term == promised.term.value();
