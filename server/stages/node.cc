@@ -233,7 +233,7 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   reads_.OnApplied(last.index);
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
-  snapshot_source_.OnApplied(bytes);
+  snapshot_source_.OnApplied(last.index, bytes);
   raft_.Applied(last.index);
 }
 
