@@ -92,7 +92,10 @@ Node::~Node() {
 
 void Node::Start() {
   compactor_.Start();
-  parts_.wal->SetSpaceObserver([this](bool low) { space_.SetLogShort(low); });
+  parts_.wal->SetSpaceObserver([this](bool low) {
+    log_watchdog_.SetDiskFull(low);
+    space_.SetLogShort(low);
+  });
   space_.Start();
   raft_.Wake();
 }
@@ -238,7 +241,6 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
 }
 
 void Node::OnSpaceLow(bool low) {
-  log_watchdog_.SetSpaceLow(low);
   if (observer_ != nullptr) observer_->OnSpaceLow(low);
 }
 
