@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "kvstore/errors.h"
@@ -50,10 +51,27 @@ absl::StatusOr<State> ReadState(const Engine& engine) {
   return state;
 }
 
-std::string EncodeIndex(uint64_t index) {
+// Beside the state and not in it, for the state is the same on all members.
+struct Installed {
+  uint64_t index = 0;
+  std::string configuration;  // that the source has told
+};
+
+std::string EncodeInstalled(const Installed& installed) {
   std::string value;
-  PutFixed64(value, index);
-  return value;
+  PutFixed64(value, installed.index);
+  return value += installed.configuration;
+}
+
+absl::StatusOr<Installed> ReadInstalled(const Engine& engine) {
+  const std::optional<std::string> value = engine.Get(kInstalledKey);
+  if (!value) return Installed();
+  ByteReader in(*value);
+  Installed installed;
+  installed.index = in.Fixed64();
+  if (!in.ok()) return absl::DataLossError("the store's state is damaged");
+  installed.configuration = in.Take(in.remaining());
+  return installed;
 }
 
 absl::Status CheckFormat(std::string_view format) {
@@ -109,10 +127,10 @@ absl::Status MvccStore::LoadState() {
   keys_->revision = state->revision;
   position_ = std::move(state->position);
   written_index_ = position_.index;
-  const std::string installed = engine_->Get(kInstalledKey).value_or(EncodeIndex(0));
-  ByteReader in(installed);
-  installed_index_ = in.Fixed64();
-  if (!in.finished()) return absl::DataLossError("the store's state is damaged");
+  absl::StatusOr<Installed> installed = ReadInstalled(*engine_);
+  if (!installed.ok()) return installed.status();
+  installed_index_ = installed->index;
+  if (position_.configuration.empty()) position_.configuration = installed->configuration;
   SIM_REACHED("kv.store.reopened");
   if (SEEDED_BUG(kRevisionReused) && keys_->revision > 1) --keys_->revision;
   return absl::OkStatus();
@@ -223,11 +241,11 @@ absl::Status MvccStore::Adopt(Engine* engine) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LogPosition> Store::MarkInstalled(Engine* incoming) {
+absl::StatusOr<LogPosition> Store::MarkInstalled(Engine* incoming, std::string_view configuration) {
   absl::StatusOr<State> state = ReadState(*incoming);
   if (!state.ok()) return state.status();
   WriteBatch batch;
-  batch.Put(kInstalledKey, EncodeIndex(state->position.index));
+  batch.Put(kInstalledKey, EncodeInstalled({state->position.index, std::string(configuration)}));
   if (!SEEDED_BUG(kInstallNotMarked)) incoming->Write(batch);
   return std::move(state->position);
 }
@@ -246,6 +264,12 @@ absl::Status MvccStore::ReadOnlyTxn(const TxnRequest& request,
                                     etcdserverpb::TxnResponse* response) const {
   CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
   return ReadTxn(*keys_, request, response);
+}
+
+bool Store::IsAlarmOn(etcdserverpb::AlarmType type) const {
+  const std::vector<etcdserverpb::AlarmMember> alarms = Alarms();
+  return std::any_of(alarms.begin(), alarms.end(),
+                     [type](const auto& alarm) { return alarm.alarm() == type; });
 }
 
 absl::StatusOr<HashResult> MvccStore::HashKv(int64_t revision) const {

@@ -50,6 +50,7 @@ class MvccStore final : public Store {
   bool IsRemoved(uint64_t member) const override { return members_.IsRemoved(member); }
   absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const override;
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return alarms_.List(); }
+  bool IsAlarmOn(etcdserverpb::AlarmType type) const override { return alarms_.IsOn(type); }
   uint64_t SizeBytes() const override { return engine_->SizeBytes(); }
 
   Lessor& lessor() override { return lessor_; }

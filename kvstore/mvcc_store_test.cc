@@ -182,9 +182,13 @@ TEST_P(StoreTest, WhileSpaceIsShortOnlyWhatTakesSpaceFails) {
   EXPECT_EQ(store_.Put("a", "2"), ErrNoSpace());
   EXPECT_EQ(store_.Delete("a"), 1);
 
+  EXPECT_TRUE(store_->IsAlarmOn(etcdserverpb::NOSPACE));
+  EXPECT_FALSE(store_->IsAlarmOn(etcdserverpb::CORRUPT));
+
   alarm.set_action(etcdserverpb::AlarmRequest::DEACTIVATE);
   EXPECT_TRUE(store_.Run(CommandKind::kAlarm, alarm).status.ok());
   EXPECT_THAT(store_->Alarms(), IsEmpty());
+  EXPECT_FALSE(store_->IsAlarmOn(etcdserverpb::NOSPACE));
   EXPECT_TRUE(store_.Put("a", "2").ok());
   const ApplyResult again = store_.Run(CommandKind::kAlarm, alarm);
   EXPECT_EQ(std::get<etcdserverpb::AlarmResponse>(again.response).alarms_size(), 0);

@@ -49,8 +49,9 @@ struct StoreOptions {
 };
 
 // Where in the log a state stands: the last entry applied to it, and the configuration of the
-// newest kConfiguration entry up to there, as the caller encoded it; empty if there was none, which
-// means the configuration that the cluster was started with.
+// newest kConfiguration entry up to there, as the caller encoded it; if there was none, the one
+// that came with the state as a snapshot, or else empty: the configuration that the cluster was
+// started with.
 struct LogPosition {
   uint64_t index = 0;
   uint64_t term = 0;
@@ -106,9 +107,11 @@ class Store : public History {
   // good for nothing any more.
   virtual absl::Status Adopt(Engine* engine) = 0;
   // The state in `incoming` has come whole, as a snapshot: notes in it that nothing was applied to
-  // it here yet, and returns its position. DataLoss if it is no store's. Not durable before a
-  // flush.
-  static absl::StatusOr<LogPosition> MarkInstalled(Engine* incoming);
+  // it here yet, and returns its position. `configuration` is what its source says is in force
+  // there: kept as the position's if the state itself has none. DataLoss if it is no store's. Not
+  // durable before a flush.
+  static absl::StatusOr<LogPosition> MarkInstalled(Engine* incoming,
+                                                   std::string_view configuration);
   // The position of the snapshot that this member's state goes back to; 0 if it goes back to none.
   // While it is the position itself, the log may be the one from before (server/stages/recovery.h).
   virtual uint64_t installed_index() const = 0;
@@ -133,6 +136,8 @@ class Store : public History {
   // not parse.
   virtual absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> Alarms() const = 0;
+  // Whether any member has raised it. Asked before each write: the store itself makes no list.
+  virtual bool IsAlarmOn(etcdserverpb::AlarmType type) const;
   virtual uint64_t SizeBytes() const = 0;
 
   // ---- Parts. ----

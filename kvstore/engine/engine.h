@@ -1,7 +1,8 @@
 // Ordered bytes to bytes, on which the whole state machine stands. Two implementations: LevelDB
 // (leveldb_engine.h) and memory (memory_engine.h); the same tests run on both. Writes come from the
 // apply lane only. A failed write or read means the machine betrayed us: the engine ends the
-// process (Fatal) instead of returning an error. Only a full disk is waited for.
+// process (Fatal) instead of returning an error. Only a full disk is waited for, or, where nobody
+// may wait, told of (CheckSpace).
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "absl/status/status.h"
 
 namespace conclave::kv {
 
@@ -112,6 +115,10 @@ class Engine {
   // call on it is not: a flush that finds no space gives up, and nothing may be written any more.
   // For the end of the process. Any thread.
   virtual void StopWaitingForSpace() {}
+  // ResourceExhausted once an engine that does not wait for space has found none: then it need not
+  // hold what was written since the last Flush after which this was OK, and nothing may be written
+  // any more. Any thread; cheap.
+  virtual absl::Status CheckSpace() const { return absl::OkStatus(); }
 
   // Gives back the space of keys in [begin, end) that were deleted or replaced. Blocks, for long if
   // there is much; for a background thread, after something big was deleted. Space comes back by

@@ -27,17 +27,19 @@ class EngineHome {
   // The live engine, made empty if there never was one. At most one may be open, but for the time
   // between Adopt and the destruction of the old one. The first call removes what a crash has left
   // behind. Errors: DataLoss if the content is damaged, or of another format than this version's;
-  // FailedPrecondition if it cannot be read or somebody else has it open.
+  // ResourceExhausted if the disk is full; FailedPrecondition if it cannot be read or somebody else
+  // has it open.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Open() = 0;
 
   // A second engine, empty, in place of an earlier incoming one, which must be closed. Nothing of
-  // it is live before Adopt.
+  // it is live before Adopt. It does not wait for space: whoever fills it looks at its CheckSpace.
   virtual absl::StatusOr<std::unique_ptr<Engine>> StartIncoming() = 0;
   // The incoming engine, which the caller has flushed and closed, is the live one from now on, also
   // after a crash. The engine that was live may stay open, and nothing that it writes counts any
   // more. Once a call has failed it is not known which one a restart will find: end the process.
   virtual absl::Status Adopt() = 0;
-  // Removes the incoming engine, which must be closed; OK if there is none.
+  // Removes the incoming engine, which must be closed; OK if there is none. What fails to go is
+  // tried again by the next StartIncoming and by the next run.
   virtual absl::Status DropIncoming() = 0;
   // Removes what Adopt has replaced, which must be closed; OK if there is nothing.
   virtual absl::Status RemoveOld() = 0;

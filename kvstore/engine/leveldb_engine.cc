@@ -118,6 +118,7 @@ class LevelDbEngine : public Engine {
   LevelDbEngine(FileSystem* fs, const LevelDbOptions& options)
       : env_(fs, options.drained),
         drained_(options.drained),
+        space_given_up_(!options.waits_for_space),
         logger_(options.log),
         cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
         filter_(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
@@ -141,15 +142,18 @@ class LevelDbEngine : public Engine {
     space_given_up_ = true;
     env_.SetWaitsForSpace(false);
   }
+  absl::Status CheckSpace() const override { return env_.SpaceStatus(); }
   void Reclaim(std::string_view begin, std::string_view end) override;
   uint64_t SizeBytes() const override { return env_.SizeBytes(); }
 
  private:
   Database database() const { return {&env_, db_.get()}; }
+  // Ends the process for every failure but the want of space that CheckSpace tells of.
+  void OrDieButForSpace(const leveldb::Status& status, std::string_view what) const;
 
   mutable LevelDbEnv env_;
   const bool drained_;
-  std::atomic<bool> space_given_up_ = false;
+  std::atomic<bool> space_given_up_;
   LevelDbLogger logger_;
   const std::unique_ptr<leveldb::Cache> cache_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
@@ -176,11 +180,12 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   const leveldb::Status status = leveldb::DB::Open(opening, directory, &db);
   const std::string text = fmt::format("storage engine in {}: {}", directory, status.ToString());
   if (status.IsCorruption() || status.IsInvalidArgument()) return absl::DataLossError(text);
+  if (!status.ok() && !env_.SpaceStatus().ok()) return absl::ResourceExhaustedError(text);
   if (!status.ok()) return absl::FailedPreconditionError(text);
   db_.reset(db);
   env_.Drain();
   // Not while drained: the caller would wait with it.
-  env_.SetWaitsForSpace(!drained_);
+  env_.SetWaitsForSpace(options.waits_for_space && !drained_);
 
   // Tables that nobody has opened yet count too.
   std::vector<std::string> names;
@@ -192,6 +197,11 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   return absl::OkStatus();
 }
 
+void LevelDbEngine::OrDieButForSpace(const leveldb::Status& status, std::string_view what) const {
+  if (space_given_up_ && !env_.SpaceStatus().ok()) return;
+  OrDie(status, what);
+}
+
 void LevelDbEngine::Write(const WriteBatch& batch) {
   batch_.Clear();
   for (const WriteBatch::Operation& operation : batch.operations()) {
@@ -201,7 +211,7 @@ void LevelDbEngine::Write(const WriteBatch& batch) {
       batch_.Put(ToSlice(operation.key), ToSlice(operation.value));
     }
   }
-  OrDie(db_->Write(leveldb::WriteOptions(), &batch_), "write");
+  OrDieButForSpace(db_->Write(leveldb::WriteOptions(), &batch_), "write");
   env_.Drain();
 }
 
@@ -214,9 +224,7 @@ void LevelDbEngine::Flush() {
   db_->CompactRange(&nothing, &nothing);
   env_.Drain();
   leveldb::WriteBatch empty;
-  const leveldb::Status status = db_->Write(leveldb::WriteOptions(), &empty);
-  if (!status.ok() && space_given_up_) return;
-  OrDie(status, "flush");
+  OrDieButForSpace(db_->Write(leveldb::WriteOptions(), &empty), "flush");
 }
 
 void LevelDbEngine::Reclaim(std::string_view begin, std::string_view end) {

@@ -24,6 +24,9 @@ struct LevelDbOptions {
   int open_files_max = 512;
   // Opening an absent database is DataLoss, rather than making an empty one.
   bool must_exist = false;
+  // What finds the disk full waits until there is space. Otherwise, as for an engine that somebody
+  // waits for and could do without, it fails, and Engine::CheckSpace says so.
+  bool waits_for_space = true;
   // Every call returns only once LevelDB's background work is done, and that work runs only while
   // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
   // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that
@@ -35,8 +38,9 @@ struct LevelDbOptions {
 
 // Opens the database in `directory`, making both if they are absent. The directory is locked until
 // the engine is gone, and `fs` must outlive it and be usable from two threads. Errors: DataLoss if
-// the content is damaged, FailedPrecondition if somebody else has the directory open or it cannot
-// be read. Destroying the engine flushes nothing: call Flush first.
+// the content is damaged, ResourceExhausted if the disk is full, FailedPrecondition if somebody
+// else has the directory open or it cannot be read. Destroying the engine flushes nothing: call
+// Flush first.
 absl::StatusOr<std::unique_ptr<Engine>> OpenLevelDbEngine(FileSystem* fs,
                                                           const std::string& directory,
                                                           const LevelDbOptions& options);

@@ -189,9 +189,9 @@ void LevelDbEnv::SetWaitsForSpace(bool waits) {
   waits_changed_.notify_all();
 }
 
-bool LevelDbEnv::waits_for_space() const {
+absl::Status LevelDbEnv::SpaceStatus() const {
   std::lock_guard lock(mutex_);
-  return waits_for_space_;
+  return space_status_;
 }
 
 leveldb::Status LevelDbEnv::WithSpace(const std::function<absl::Status()>& operation) {
@@ -203,7 +203,9 @@ leveldb::Status LevelDbEnv::WithSpace(const std::function<absl::Status()>& opera
     }
     std::unique_lock lock(mutex_);
     waits_changed_.wait_for(lock, kSpacePause, [this] { return !waits_for_space_; });
-    if (!waits_for_space_) return ToLevelDb(status);
+    if (waits_for_space_) continue;
+    space_status_ = status;
+    return ToLevelDb(status);
   }
 }
 

@@ -5,8 +5,9 @@
 //  - Creations and renames are made durable with their directory before anything can depend on
 //  them.
 //  - A failed write or sync ends the process at once: nothing may be built on a file in an unknown
-//  state. Only a full disk is waited for: the write failed before any sync did, and what it has of
-//  the file is written again.
+//  state. Only a full disk does not: the write failed before any sync did, and what it has of the
+//  file is written again once there is space, or LevelDB is told of the failure
+//  (SetWaitsForSpace).
 //  - A manifest is read without a last record that a crash has torn (leveldb_manifest.h).
 // One environment per open database, which must be gone before it. Any thread.
 #pragma once
@@ -41,7 +42,8 @@ class LevelDbEnv : public leveldb::Env {
   // While on, what finds the disk full tries again until there is space; else it fails, and LevelDB
   // with it. Off at first, so that opening fails at once.
   void SetWaitsForSpace(bool waits);
-  bool waits_for_space() const;
+  // The disk's words once something has failed so.
+  absl::Status SpaceStatus() const;
 
   // Of all files this environment has seen, logs included: a log is as long as what waits in memory
   // to be flushed.
@@ -94,6 +96,7 @@ class LevelDbEnv : public leveldb::Env {
   mutable std::mutex mutex_;
   bool running_background_ = false;  // guarded by mutex_, like all below
   bool waits_for_space_ = false;
+  absl::Status space_status_;
   std::condition_variable waits_changed_;
   std::vector<Work> held_;
   size_t started_ = 0;  // works that have not ended

@@ -1,4 +1,5 @@
-// The engine on a disk that is full for a while: it waits, loses nothing and answers reads.
+// The engine on a disk that is full for a while: it waits, loses nothing and answers reads; or, if
+// it is not to wait, says so.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -33,8 +34,9 @@ class LevelDbFullDiskTest : public ::testing::Test {
   }
   ~LevelDbFullDiskTest() override { engine_.reset(); }
 
-  void Open() {
-    auto opened = OpenLevelDbEngine(&fs_, "db", {});
+  void Open(const LevelDbOptions& options = {}) {
+    engine_.reset();
+    auto opened = OpenLevelDbEngine(&fs_, "db", options);
     ASSERT_TRUE(opened.ok()) << opened.status();
     engine_ = *std::move(opened);
   }
@@ -45,20 +47,42 @@ class LevelDbFullDiskTest : public ::testing::Test {
     engine_->Write(batch);
   }
 
-  // A flush on a lane of its own, once the full disk has refused it something.
-  std::future<void> FlushInVain() {
-    const int before = refused_;
-    auto flushed = std::make_shared<std::promise<void>>();
-    background_.Post([this, flushed] {
-      engine_->Flush();
-      flushed->set_value();
-    });
-    refused_.wait(before);
-    return flushed->get_future();
+  // More than the write buffers of Small() hold.
+  void PutMuch() {
+    WriteBatch batch;
+    for (int i = 0; i < 8; ++i) {
+      batch.Clear();
+      batch.Put("much" + std::to_string(i), std::string(kSmallBufferBytes / 2, 'v'));
+      engine_->Write(batch);
+    }
   }
 
-  static bool IsOver(const std::future<void>& flush) {
-    return flush.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  // Work on a lane of its own, once the full disk has refused it something.
+  template <typename Work>
+  std::future<void> StartInVain(Work work) {
+    const int before = refused_;
+    auto done = std::make_shared<std::promise<void>>();
+    background_.Post([work, done] {
+      work();
+      done->set_value();
+    });
+    refused_.wait(before);
+    return done->get_future();
+  }
+  std::future<void> FlushInVain() {
+    return StartInVain([this] { engine_->Flush(); });
+  }
+
+  static bool IsOver(const std::future<void>& work) {
+    return work.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
+
+  static constexpr size_t kSmallBufferBytes = 64 << 10;
+  static LevelDbOptions Small(bool waits_for_space) {
+    LevelDbOptions options;
+    options.write_buffer_bytes = kSmallBufferBytes;
+    options.waits_for_space = waits_for_space;
+    return options;
   }
 
   MemoryFileSystem disk_;
@@ -106,11 +130,40 @@ TEST_F(LevelDbFullDiskTest, TheEndOfTheProcessWaitsForNothing) {
   EXPECT_EQ(engine_->Get("unflushed"), std::nullopt);
 }
 
+// What the buffers hold is not lost, and what does not fit waits (docs/operations.md).
+TEST_F(LevelDbFullDiskTest, AWriteWaitsOnceTheBuffersAreFull) {
+  Open(Small(/*waits_for_space=*/true));
+  full_ = true;
+  std::future<void> writes = StartInVain([this] { PutMuch(); });
+  EXPECT_EQ(writes.wait_for(std::chrono::milliseconds(300)), std::future_status::timeout);
+  EXPECT_TRUE(engine_->CheckSpace().ok());
+
+  full_ = false;
+  writes.get();
+  EXPECT_EQ(engine_->Get("much7").value_or("").size(), kSmallBufferBytes / 2);
+}
+
+TEST_F(LevelDbFullDiskTest, OneThatDoesNotWaitTellsInstead) {
+  Open(Small(/*waits_for_space=*/false));
+  PutMuch();
+  engine_->Flush();
+  EXPECT_TRUE(engine_->CheckSpace().ok());
+
+  full_ = true;
+  PutMuch();
+  engine_->Flush();
+  EXPECT_TRUE(absl::IsResourceExhausted(engine_->CheckSpace()));
+  EXPECT_THAT(std::string(engine_->CheckSpace().message()), testing::HasSubstr("no space left"));
+  full_ = false;
+  PutMuch();
+  EXPECT_TRUE(absl::IsResourceExhausted(engine_->CheckSpace())) << "good for nothing any more";
+}
+
 TEST_F(LevelDbFullDiskTest, OpeningFailsAtOnce) {
   engine_.reset();
   full_ = true;
   const auto opened = OpenLevelDbEngine(&fs_, "db", {});
-  EXPECT_TRUE(absl::IsFailedPrecondition(opened.status())) << opened.status();
+  EXPECT_TRUE(absl::IsResourceExhausted(opened.status())) << opened.status();
   EXPECT_THAT(std::string(opened.status().message()), testing::HasSubstr("no space left"));
 }
 

@@ -19,6 +19,14 @@ constexpr std::string_view kCurrent = "db-current";
 constexpr std::string_view kUnfinishedCurrent = "db-current.tmp";  // of a crash in ReplaceFile
 constexpr uint64_t kFirst = 1;
 
+std::string NameOf(uint64_t number) { return fmt::format("db-{}", number); }
+
+bool IsEngine(const std::string& name) {
+  uint64_t number = 0;
+  return name.starts_with("db-") && absl::SimpleAtoi(name.substr(3), &number) &&
+         name == NameOf(number);
+}
+
 class LevelDbHome : public EngineHome {
  public:
   LevelDbHome(FileSystem* fs, std::string directory, const LevelDbOptions& options)
@@ -32,7 +40,9 @@ class LevelDbHome : public EngineHome {
 
  private:
   std::string CurrentPath() const { return fmt::format("{}/{}", directory_, kCurrent); }
-  std::string PathOf(uint64_t number) const { return fmt::format("{}/db-{}", directory_, number); }
+  std::string PathOf(uint64_t number) const {
+    return fmt::format("{}/{}", directory_, NameOf(number));
+  }
 
   // Finds out which engine is the live one, and removes all others.
   absl::Status Begin();
@@ -41,6 +51,8 @@ class LevelDbHome : public EngineHome {
   absl::Status SetCurrent(uint64_t number);
   // Gone for good: no crash brings any of it back.
   absl::Status Remove(const std::string& path);
+  // Removes the engine of that number and forgets the number; nothing if there is none.
+  absl::Status RemoveEngine(uint64_t& number);
 
   FileSystem* const fs_;
   const std::string directory_;
@@ -70,9 +82,8 @@ absl::Status LevelDbHome::Begin() {
   if (!names.ok()) return names.status();
   absl::Status status = fs_->Exists(CurrentPath()) ? ReadCurrent() : SetUp(*names);
   if (!status.ok()) return status;
-  const std::string live = fmt::format("db-{}", live_);
   for (const std::string& name : *names) {
-    if (name == kCurrent || name == kUnfinishedCurrent || name == live) continue;
+    if (!IsEngine(name) || name == NameOf(live_)) continue;
     SIM_REACHED("kv.home.remains_removed");
     if (status = Remove(directory_ + "/" + name); !status.ok()) return status;
   }
@@ -119,13 +130,22 @@ absl::Status LevelDbHome::Remove(const std::string& path) {
   return fs_->SyncDirectory(directory_);
 }
 
+absl::Status LevelDbHome::RemoveEngine(uint64_t& number) {
+  if (number == 0) return absl::OkStatus();
+  absl::Status status = Remove(PathOf(number));
+  if (status.ok()) number = 0;
+  return status;
+}
+
 // ---- Snapshots. ----
 
 absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::StartIncoming() {
   CHECK_MSG(live_ != 0, "an incoming engine before the live one was opened");
   if (absl::Status status = DropIncoming(); !status.ok()) return status;
   incoming_ = live_ + 1;
-  return OpenLevelDbEngine(fs_, PathOf(incoming_), options_);
+  LevelDbOptions options = options_;
+  options.waits_for_space = false;
+  return OpenLevelDbEngine(fs_, PathOf(incoming_), options);
 }
 
 absl::Status LevelDbHome::Adopt() {
@@ -136,15 +156,9 @@ absl::Status LevelDbHome::Adopt() {
   return absl::OkStatus();
 }
 
-absl::Status LevelDbHome::DropIncoming() {
-  if (incoming_ == 0) return absl::OkStatus();
-  return Remove(PathOf(std::exchange(incoming_, 0)));
-}
+absl::Status LevelDbHome::DropIncoming() { return RemoveEngine(incoming_); }
 
-absl::Status LevelDbHome::RemoveOld() {
-  if (old_ == 0) return absl::OkStatus();
-  return Remove(PathOf(std::exchange(old_, 0)));
-}
+absl::Status LevelDbHome::RemoveOld() { return RemoveEngine(old_); }
 
 }  // namespace
 

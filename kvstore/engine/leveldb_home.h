@@ -3,8 +3,8 @@
 //   db-<n>/      an engine; <n> counts up with every snapshot adopted
 //   db-current   the number of the live one, in decimal; replaced as a whole (ReplaceFile)
 //
-// All other engines are remains of a crash, or on their way in or out. Opened by the server at
-// start-up.
+// All other engines are remains of a crash, or on their way in or out. What has another name is not
+// the home's and stays. Opened by the server at start-up.
 #pragma once
 
 #include <memory>

@@ -187,6 +187,64 @@ TEST_F(LevelDbHomeFilesTest, ALostEngineIsNotTakenForANewOne) {
   EXPECT_THAT(OpenError(), HasSubstr("db-2"));
 }
 
+TEST_F(LevelDbHomeFilesTest, OnlyWhatIsAnEngineByNameIsRemoved) {
+  (void)NewHome()->Open();
+  for (const char* name : {"db-3", "db-7", "db-07", "db-x", "db-", "lost+found"}) {
+    ASSERT_TRUE(disk_.CreateDirectory(std::string(kHome) + "/" + name).ok());
+  }
+  ASSERT_TRUE(ReplaceFile(disk_, "data/db/notes", "not ours").ok());
+  EXPECT_TRUE(NewHome()->Open().ok());
+  EXPECT_THAT(Names(),
+              ElementsAre("db-", "db-07", "db-1", "db-current", "db-x", "lost+found", "notes"));
+}
+
+class LevelDbHomeFullDiskTest : public LevelDbHomeFilesTest {
+ protected:
+  using Operation = MemoryFileSystem::Operation;
+
+  void FillUp(Operation refused) {
+    disk_.SetFault([refused](Operation operation, const std::string& path) {
+      return operation == refused ? absl::ResourceExhaustedError(path + ": no space left on device")
+                                  : absl::OkStatus();
+    });
+  }
+  void EndFull() { disk_.SetFault(nullptr); }
+
+  std::unique_ptr<EngineHome> home_ = NewHome();
+  std::unique_ptr<Engine> live_ = *home_->Open();
+};
+
+TEST_F(LevelDbHomeFullDiskTest, AnIncomingEngineTellsAndLeavesNothing) {
+  std::unique_ptr<Engine> incoming = *home_->StartIncoming();
+  FillUp(Operation::kWrite);
+  WriteBatch batch;
+  batch.Put("key", "value");
+  incoming->Write(batch);
+  incoming->Flush();
+  EXPECT_TRUE(absl::IsResourceExhausted(incoming->CheckSpace()));
+  incoming.reset();
+  EXPECT_TRUE(home_->DropIncoming().ok());
+  EXPECT_FALSE(disk_.Exists("data/db/db-2"));
+
+  EXPECT_TRUE(absl::IsResourceExhausted(home_->StartIncoming().status()));
+  EXPECT_TRUE(home_->DropIncoming().ok());
+  EXPECT_FALSE(disk_.Exists("data/db/db-2"));
+}
+
+TEST_F(LevelDbHomeFullDiskTest, WhatCouldNotBeDroppedIsNotFoundAgain) {
+  std::unique_ptr<Engine> incoming = *home_->StartIncoming();
+  WriteBatch batch;
+  batch.Put("key", "value");
+  incoming->Write(batch);
+  incoming->Flush();
+  incoming.reset();
+  FillUp(Operation::kRemoveTree);
+  EXPECT_TRUE(absl::IsResourceExhausted(home_->DropIncoming()));
+  EXPECT_TRUE(absl::IsResourceExhausted(home_->StartIncoming().status()));
+  EndFull();
+  EXPECT_EQ((*home_->StartIncoming())->Get("key"), std::nullopt);
+}
+
 TEST_F(LevelDbHomeFilesTest, ACrashBetweenTheTwoStepsOfTheFirstStartIsNone) {
   ASSERT_TRUE(disk_.CreateDirectory(kHome).ok());
   ASSERT_TRUE(ReplaceFile(disk_, "data/db/db-current", "1\n").ok());

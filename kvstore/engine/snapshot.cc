@@ -137,6 +137,7 @@ absl::Status SnapshotWriter::Write(std::string_view chunk) {
     return absl::DataLossError("a snapshot arrived with other rows than were sent");
   }
   if (!batch.empty()) engine_->Write(batch);
+  if (absl::Status status = engine_->CheckSpace(); !status.ok()) return status;
   last_key_ = last;
   totals_ = totals;
   finished_ = parsed->totals.has_value();

@@ -57,7 +57,8 @@ class SnapshotWriter {
   // Errors, after which nothing of the chunk is written: DataLoss if it is damaged, or is the last
   // one and the totals are not those of what was written, which no retry mends: start anew.
   // FailedPrecondition if its rows do not come right after last_key(), as with a chunk that arrives
-  // twice: ask for the one after last_key().
+  // twice: ask for the one after last_key(). ResourceExhausted if the engine has found no space
+  // (Engine::CheckSpace), after which it is good for nothing.
   absl::Status Write(std::string_view chunk);
 
   // Where to go on.

@@ -4,9 +4,7 @@
 //   c <start key>                   count of the live keys of a bucket (key_counts.h)
 //   h <key, escaped> <main> <sub>   pointer: the key changed at this revision; newest first
 //   k <key>                         the key's latest record; absent if the key is
-//   m/<name>                        small state: position in the log, revision, compaction,
-//   members,
-//                                   alarms
+//   m/<name>                        small state: position in the log, members, alarms and so on
 //   r <main> <sub>                  history: the event of this revision
 //   a, l                            attachments and leases (lessor.h)
 //
@@ -34,7 +32,7 @@ inline constexpr std::string_view kConfigurationKey = "m/configuration";  // of 
 inline constexpr std::string_view kCompactKey = "m/compact";  // compacted revision, replicated
 inline constexpr std::string_view kCompactedKey =
     "m/compacted";  // how far this member's removal got
-inline constexpr std::string_view kInstalledKey = "m/installed";  // Store::installed_index
+inline constexpr std::string_view kInstalledKey = "m/installed";  // Store::MarkInstalled
 inline constexpr std::string_view kMemberPrefix = "m/member/";    // + id
 inline constexpr std::string_view kRemovedPrefix = "m/removed/";  // + id of a former member
 inline constexpr std::string_view kAlarmPrefix = "m/alarm/";      // + member id, type

@@ -113,8 +113,8 @@ void ServerMetrics::AddSnapshotSeries() {
 
 void ServerMetrics::AddStoreSeries() {
   using R = ServerReading;
-  AddGaugeOf("etcd_server_quota_backend_bytes", "Size of the store that raises the NOSPACE alarm.",
-             &R::quota_bytes);
+  AddGaugeOf("etcd_server_quota_backend_bytes",
+             "Quota for the size of the store, as told to clients; not enforced.", &R::quota_bytes);
   AddGaugeOf("etcd_mvcc_db_total_size_in_bytes", "Size of the store on disk.", &R::store_bytes);
   // Space comes back by itself, so all of it counts as in use.
   AddGaugeOf("etcd_mvcc_db_total_size_in_use_in_bytes", "Size of the store in use.",

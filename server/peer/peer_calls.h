@@ -16,7 +16,8 @@
 
 namespace conclave::server {
 
-// Numbers are on the wire: never change or reuse one. Requests and answers are Protobuf messages.
+// Numbers are on the wire: never change or reuse one. Requests and answers are Protobuf messages
+// where one is named.
 enum class PeerMethod : uint8_t {
   kLeaseKeepAlive = 1,   // etcdserverpb.LeaseKeepAliveRequest and Response
   kLeaseTimeToLive = 2,  // etcdserverpb.LeaseTimeToLiveRequest and Response

@@ -30,8 +30,9 @@ class LogWatchdog {
   void WriteStarted();
   void WriteDone();
 
-  // While space is short, writes may wait for it: a full disk is no hung one.
-  void SetSpaceLow(bool low) { space_low_ = low; }
+  // The log's own disk is full, as far as the log knows: what it writes may wait for room, which is
+  // no hang. What else is short of space, on whichever disk, is no reason to endure one.
+  void SetDiskFull(bool full) { disk_full_ = full; }
 
  private:
   void LookLater();
@@ -39,7 +40,7 @@ class LogWatchdog {
 
   const LogWatchdogOptions options_;
   Executor* const lane_;
-  bool space_low_ = false;
+  bool disk_full_ = false;
   uint64_t started_ = 0;
   uint64_t done_ = 0;
   uint64_t done_at_last_look_ = 0;

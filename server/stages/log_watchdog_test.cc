@@ -68,9 +68,9 @@ TEST_F(LogWatchdogTest, ASuspendedProcessHasLookedOnce) {
 
 TEST_F(LogWatchdogDeathTest, AFullDiskIsNoHungOne) {
   watchdog_.WriteStarted();
-  watchdog_.SetSpaceLow(true);
+  watchdog_.SetDiskFull(true);
   lane_.Advance(Seconds(60));
-  watchdog_.SetSpaceLow(false);
+  watchdog_.SetDiskFull(false);
   lane_.Advance(Seconds(9));
   EXPECT_EXIT(lane_.Advance(Seconds(2)), testing::ExitedWithCode(1), kLastWords);
 }
@@ -95,6 +95,23 @@ TEST(LogWatchdogNodeDeathTest, AMemberWhoseDiskHangsEndsItself) {
   cluster.Run(Seconds(9));
   EXPECT_TRUE(answer->ok()) << *answer;  // the others serve
   EXPECT_EXIT(cluster.Run(Seconds(3)), testing::ExitedWithCode(1), kLastWords);
+}
+
+// A disk with little room is not the log's being full: the log has its reserve.
+TEST(LogWatchdogNodeDeathTest, WantOfSpaceElsewhereIsNoReasonToEndureAHang) {
+  NodeOptions options;
+  options.log_watchdog.directory = "wal";
+  options.space.directories = {"wal"};
+  TestCluster cluster(3, 2, options);
+  ASSERT_TRUE(cluster.RunUntilLeader());
+  cluster.Run(Seconds(1));
+  const size_t member = (cluster.leader() + 1) % 3;
+  cluster.disk(member).SetFreeBytes(1);
+  cluster.Run(Seconds(2));
+  ASSERT_TRUE(cluster.node(member).space().low());
+  cluster.disk(member).HoldSyncs(true);
+  cluster.Put(cluster.leader(), "key", "value", std::make_shared<absl::Status>());
+  EXPECT_EXIT(cluster.Run(Seconds(12)), testing::ExitedWithCode(1), kLastWords);
 }
 
 }  // namespace

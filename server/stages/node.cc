@@ -92,7 +92,10 @@ Node::~Node() {
 
 void Node::Start() {
   compactor_.Start();
-  parts_.wal->SetSpaceObserver([this](bool low) { space_.SetLogShort(low); });
+  parts_.wal->SetSpaceObserver([this](bool low) {
+    log_watchdog_.SetDiskFull(low);
+    space_.SetLogShort(low);
+  });
   space_.Start();
   raft_.Wake();
 }
@@ -233,12 +236,11 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   reads_.OnApplied(last.index);
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
-  snapshot_source_.OnApplied(bytes);
+  snapshot_source_.OnApplied(last.index, bytes);
   raft_.Applied(last.index);
 }
 
 void Node::OnSpaceLow(bool low) {
-  log_watchdog_.SetSpaceLow(low);
   if (observer_ != nullptr) observer_->OnSpaceLow(low);
 }
 

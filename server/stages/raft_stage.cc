@@ -77,8 +77,8 @@ void RaftStage::CarryOut(raft::Output output) {
   if (!output.proposals_failed.empty()) owner_->OnProposalsFailed(output.proposals_failed);
   if (!output.reads_ready.empty()) owner_->OnReadsReady(output.reads_ready);
   if (!output.reads_failed.empty()) owner_->OnReadsFailed(output.reads_failed);
-  if (output.fetch_snapshot) owner_->OnFetchSnapshot(*output.fetch_snapshot);
   if (output.install_snapshot) owner_->OnInstallSnapshot(*output.install_snapshot);
+  if (output.fetch_snapshot) owner_->OnFetchSnapshot(*output.fetch_snapshot);
   if (!output.apply.empty()) owner_->OnApply(std::move(output.apply));
   if (output.compacted) {
     wal_->Release(output.compacted->index, output.compacted->term, output.compacted->configuration);

@@ -35,11 +35,12 @@ class RaftStageOwner {
   virtual void OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) = 0;
   virtual void OnReadsReady(const std::vector<raft::ReadReady>& ready) = 0;
   virtual void OnReadsFailed(const std::vector<raft::ReadFailed>& failed) = 0;
+  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched
+  // has taken the place of the state machine's. Before OnFetchSnapshot, which may be of the next
+  // one, and would take the place of what is to be installed.
+  virtual void OnInstallSnapshot(const raft::LogStart& start) = 0;
   // Output::fetch_snapshot; SnapshotFetched is called back once it is here.
   virtual void OnFetchSnapshot(const raft::SnapshotWanted& wanted) = 0;
-  // Rule R2, before OnApply: Applied(start.index) is called back once the state that was fetched
-  // has taken the place of the state machine's.
-  virtual void OnInstallSnapshot(const raft::LogStart& start) = 0;
   // Rule R2 of raft/core/core.h: in order; Applied is called back once it is done.
   virtual void OnApply(std::vector<raft::Entry> entries) = 0;
 };

@@ -29,9 +29,9 @@ class RecoveryTest : public ::testing::Test {
     store_->ApplyConfiguration(index, term, raft::EncodeConfiguration(kChanged), "", false);
     store_->Commit();
   }
-  // What is there came as a snapshot.
-  void Install() {
-    ASSERT_TRUE(kv::Store::MarkInstalled(&engine_).ok());
+  // What is there came as a snapshot, whose source told of that configuration.
+  void Install(const raft::Configuration& told = kInitial) {
+    ASSERT_TRUE(kv::Store::MarkInstalled(&engine_, raft::EncodeConfiguration(told)).ok());
     store_ = *kv::Store::Open(&engine_, {}, {});
   }
 
@@ -102,6 +102,23 @@ TEST_F(RecoveryTest, SnapshotBringsItsConfiguration) {
   const auto recovered = Recover(Log(5, 9, 2), *store_);
   ASSERT_TRUE(recovered.ok());
   EXPECT_EQ(recovered->configuration, kChanged);
+}
+
+// A state without a change of membership says nothing itself, and the log of this member may have
+// begun with another configuration.
+TEST_F(RecoveryTest, SnapshotBringsTheConfigurationThatItsSourceTold) {
+  Apply(20, 3);
+  Install(kChanged);
+  const auto recovered = Recover(Log(5, 9, 2), *store_);
+  ASSERT_TRUE(recovered.ok());
+  EXPECT_EQ(recovered->configuration, kChanged);
+}
+
+TEST_F(RecoveryTest, WhatTheStateSaysOfItsConfigurationGoesFirst) {
+  Apply(19, 3);
+  Change(20, 3);
+  Install(kInitial);
+  EXPECT_EQ(store_->position().configuration, raft::EncodeConfiguration(kChanged));
 }
 
 // It cannot have voted in a term that its hard state has never heard of.

@@ -15,9 +15,14 @@ namespace conclave::server {
 
 namespace {
 
-// A disk that fails here fails the live engine as well.
+// A disk that fails here fails the live engine as well. A full one ends the process only where
+// it is halfway between two states.
 void OrDie(const absl::Status& status, std::string_view what) {
-  if (!status.ok()) Fatal(fmt::format("a snapshot could not be {}: {}", what, MessageOf(status)));
+  if (status.ok()) return;
+  Fatal(fmt::format("a snapshot could not be {}: {}{}", what, MessageOf(status),
+                    absl::IsResourceExhausted(status)
+                        ? ": expected room on this disk; make some and start the member again"
+                        : ""));
 }
 
 }  // namespace
@@ -27,7 +32,7 @@ struct SnapshotFetcher::Incoming {
   // Closes the engine after the last chunk.
   Written Write(std::string_view chunk, const raft::LogStart& promised);
   // All rows are there: makes the engine durable and closes it. DataLoss if it is not the state
-  // that the source promised.
+  // that the source promised; ResourceExhausted if there is no room for it.
   absl::Status Finish(const raft::LogStart& promised);
   void Close() {
     writer.reset();
@@ -51,7 +56,8 @@ SnapshotFetcher::Written SnapshotFetcher::Incoming::Write(std::string_view chunk
 }
 
 absl::Status SnapshotFetcher::Incoming::Finish(const raft::LogStart& promised) {
-  const absl::StatusOr<kv::LogPosition> position = kv::Store::MarkInstalled(engine.get());
+  const absl::StatusOr<kv::LogPosition> position =
+      kv::Store::MarkInstalled(engine.get(), raft::EncodeConfiguration(promised.configuration));
   if (!position.ok()) return position.status();
   const bool kept =
       position->index == promised.index.value() && position->term == promised.term.value();
@@ -60,8 +66,10 @@ absl::Status SnapshotFetcher::Incoming::Finish(const raft::LogStart& promised) {
                                            promised.index.value()));
   }
   if (!SEEDED_BUG(kSnapshotNotFlushed)) engine->Flush();
-  Close();
-  return absl::OkStatus();
+  // Only now is it known: what was written before may have waited in memory.
+  const absl::Status space = engine->CheckSpace();
+  if (space.ok()) Close();
+  return space;
 }
 
 SnapshotFetcher::SnapshotFetcher(const SnapshotFetcherOptions& options, Executor* lane,
@@ -133,10 +141,12 @@ void SnapshotFetcher::Begin(const raft::SnapshotWanted& wanted) {
     incoming->engine = *std::move(engine);
     incoming->writer.emplace(incoming->engine.get());
   });
-  observer_.log(fmt::format("fetching a snapshot from member {}, as of entry {} or later",
-                            HexId(source_), at_least_.value()));
+  if (!without_space_) {
+    observer_.log(fmt::format("fetching a snapshot from member {}, as of entry {} or later",
+                              HexId(source_), at_least_.value()));
+  }
   Ask();
-  if (unwanted_timer_ == 0) DropIfUnwanted();
+  if (unwanted_timer_ == 0) WatchUnwanted();
 }
 
 // ---- Questions. ----
@@ -202,10 +212,15 @@ void SnapshotFetcher::Write(std::string chunk) {
 }
 
 void SnapshotFetcher::OnWritten(const Written& written) {
+  if (absl::IsResourceExhausted(written.status)) {
+    return GiveUpWithoutSpace(MessageOf(written.status));
+  }
   if (!written.status.ok()) return GiveUp(MessageOf(written.status));
   last_key_ = written.last_key;
   if (!written.finished) return Ask();
   SIM_REACHED("snapshot.fetch.whole");
+  without_space_ = false;
+  wanted_at_ = lane_->Now();  // the core hears of it now, and may take its time
   ++stats_.fetched;
   SetStage(Stage::kFetched);
   observer_.log(fmt::format("fetched the snapshot as of entry {} from member {}, {} bytes",
@@ -214,27 +229,51 @@ void SnapshotFetcher::OnWritten(const Written& written) {
 }
 
 void SnapshotFetcher::GiveUp(std::string_view why) {
+  without_space_ = false;
+  observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_), why));
+  Drop(options_.rest);
+}
+
+// The leader offers it again and again, and so it is tried: it is told once, until that changes.
+void SnapshotFetcher::GiveUpWithoutSpace(std::string_view why) {
+  if (!std::exchange(without_space_, true)) {
+    observer_.log(fmt::format(
+        "gave up the snapshot from member {}: {}: expected room for a second state; tried again "
+        "every {:.3g} s",
+        HexId(source_), why, ToSeconds(options_.rest_without_space)));
+  }
+  Drop(options_.rest_without_space);
+}
+
+void SnapshotFetcher::Drop(Duration rest) {
   ++attempt_;
   ++stats_.failed;
-  rest_until_ = lane_->Now() + options_.rest;
+  rest_until_ = lane_->Now() + rest;
   SetStage(Stage::kIdle);
-  observer_.log(fmt::format("gave up the snapshot from member {}: {}", HexId(source_), why));
   background_->Post([incoming = std::move(incoming_), home = home_]() mutable {
     incoming->Close();
-    OrDie(home->DropIncoming(), "dropped");
+    const absl::Status dropped = home->DropIncoming();
+    // A full disk may refuse even a removal; the home makes up for it.
+    if (!absl::IsResourceExhausted(dropped)) OrDie(dropped, "dropped");
   });
 }
 
 // A member may catch up by the log of another leader.
+void SnapshotFetcher::WatchUnwanted() {
+  unwanted_timer_ = lane_->RunAt(wanted_at_ + options_.unwanted_after, [this] {
+    unwanted_timer_ = 0;
+    // Not at once: the core may be about to hear that the state is here, and then it wants it.
+    lane_->Post([this, alive = alive_] {
+      if (*alive) DropIfUnwanted();
+    });
+  });
+}
+
 void SnapshotFetcher::DropIfUnwanted() {
-  unwanted_timer_ = 0;
-  if (stage_ == Stage::kIdle || stage_ == Stage::kInstalling) return;
-  const Instant until = wanted_at_ + options_.unwanted_after;
-  if (lane_->Now() >= until) {
-    SIM_REACHED("snapshot.fetch.unwanted");
-    return GiveUp("nobody has offered one any more");
-  }
-  unwanted_timer_ = lane_->RunAt(until, [this] { DropIfUnwanted(); });
+  if (stage_ == Stage::kIdle || stage_ == Stage::kInstalling || unwanted_timer_ != 0) return;
+  if (lane_->Now() < wanted_at_ + options_.unwanted_after) return WatchUnwanted();
+  SIM_REACHED("snapshot.fetch.unwanted");
+  GiveUp("nobody has offered one any more");
 }
 
 // ---- Installation. ----
@@ -246,7 +285,7 @@ void SnapshotFetcher::Install(Opened opened) {
   background_->Post([this, alive = alive_, lane = lane_, incoming = incoming_, home = home_] {
     OrDie(home->Adopt(), "put in place");
     absl::StatusOr<std::unique_ptr<kv::Engine>> engine = home->Open();
-    OrDie(engine.status(), "opened");
+    OrDie(engine.status(), "opened in its place");
     incoming->engine = *std::move(engine);
     lane->Post([this, alive] {
       if (*alive) OnOpened();

@@ -31,6 +31,9 @@ struct SnapshotFetcherOptions {
   // A source that is no leader any more and does not answer for so long is given up.
   Duration source_lost_after = Seconds(10);
   Duration rest = Seconds(1);  // after what was given up, before it is tried again
+  // Likewise, if the disk had no room for it: an attempt may fill it again, for all who write
+  // there.
+  Duration rest_without_space = Seconds(30);
   // What nobody has asked for any more for so long is dropped.
   Duration unwanted_after = Seconds(60);
 };
@@ -92,6 +95,10 @@ class SnapshotFetcher {
   void OnWritten(const Written& written);
   void OnOpened();
   void GiveUp(std::string_view why);
+  void GiveUpWithoutSpace(std::string_view why);
+  // What was written of the present attempt goes, and nothing is begun for so long.
+  void Drop(Duration rest);
+  void WatchUnwanted();
   void DropIfUnwanted();
   void SetStage(Stage stage);
 
@@ -115,6 +122,7 @@ class SnapshotFetcher {
   Instant wanted_at_;  // for the last time
   Instant heard_at_;   // the source, or when it was first asked
   Instant rest_until_{};
+  bool without_space_ = false;  // so the last attempt ended, and it was told
   TimerId unwanted_timer_ = 0;
   SnapshotFetcherStats stats_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

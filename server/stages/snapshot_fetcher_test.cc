@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -10,12 +12,15 @@
 #include <string>
 #include <vector>
 
+#include "kvstore/engine/leveldb_home.h"
 #include "kvstore/engine/memory_home.h"
 #include "kvstore/engine/snapshot.h"
 #include "kvstore/errors.h"
 #include "kvstore/store.h"
 #include "raft/base/check.h"
+#include "raft/base/locked_file_system.h"
 #include "raft/base/manual_executor.h"
+#include "raft/base/memory_file_system.h"
 
 namespace conclave::server {
 namespace {
@@ -32,11 +37,12 @@ constexpr uint64_t kEntries = 40;
 // A member with a state to hand out.
 class FakeSource : public PeerCalls {
  public:
-  explicit FakeSource(ManualExecutor* lane) : lane_(lane) {
+  explicit FakeSource(ManualExecutor* lane, size_t value_bytes = 0) : lane_(lane) {
     auto store = *kv::Store::Open(&engine_, {}, {});
     for (uint64_t i = 1; i <= kEntries; ++i) {
       etcdserverpb::PutRequest put;
       put.set_key("key" + std::to_string(i));
+      put.set_value(std::string(value_bytes, 'v'));
       store->Apply(i, 4,
                    kv::EncodeCommand({kv::CommandKind::kPut, 1, i}, put.SerializeAsString()).view(),
                    false);
@@ -226,31 +232,84 @@ TEST_F(SnapshotFetcherTest, StateThatStandsElsewhereIsNotTaken) {
   EXPECT_FALSE(stats().under_way);
 }
 
-// An engine home whose disk is full.
-class FullHome : public kv::EngineHome {
+TEST_F(SnapshotFetcherTest, AConfigurationWithoutVotersIsNotTaken) {
+  source_.lie_ = [](SnapshotChunkAnswer& answer) { answer.start.configuration.voters.clear(); };
+  Fetch();
+  lane_.Advance(Seconds(1));
+  EXPECT_TRUE(fetched_.empty());
+  EXPECT_EQ(stats().failed, 1u);
+}
+
+// The core hears of what is fetched only a little later, and must find it then.
+TEST_F(SnapshotFetcherTest, WhatTheCoreIsAboutToHearOfIsNotDropped) {
+  source_.failure_ = kv::ErrNoLeader();
+  Fetch();
+  lane_.Advance(Milliseconds(59'700));  // a minute after it was last wanted it would be dropped
+  source_.failure_ = absl::OkStatus();
+  lane_.Advance(Milliseconds(280));
+  ASSERT_EQ(fetched_.size(), 1u);
+  lane_.Suspend(Seconds(30));
+  lane_.Advance(Seconds(1));
+  EXPECT_NE(Install(), nullptr);
+}
+
+TEST_F(SnapshotFetcherTest, WhatTheCoreCanDoWithoutIsDroppedAfterAWhile) {
+  Fetch();
+  lane_.Advance(Seconds(59));
+  ASSERT_EQ(fetched_.size(), 1u);
+  EXPECT_TRUE(stats().under_way);
+  lane_.Advance(Seconds(2));
+  EXPECT_FALSE(stats().under_way);
+}
+
+// A lane that is late: its timers run, and what was posted waits.
+class LateLane : public Executor {
  public:
-  absl::StatusOr<std::unique_ptr<kv::Engine>> Open() override { return Full(); }
-  absl::StatusOr<std::unique_ptr<kv::Engine>> StartIncoming() override { return Full(); }
-  absl::Status Adopt() override { return Full(); }
-  absl::Status DropIncoming() override { return absl::OkStatus(); }
-  absl::Status RemoveOld() override { return absl::OkStatus(); }
+  explicit LateLane(ManualExecutor* timers) : timers_(timers) {}
+  void Post(Task task) override { posted_.push_back(std::move(task)); }
+  TimerId RunAt(Instant when, Task task) override { return timers_->RunAt(when, std::move(task)); }
+  void CancelTimer(TimerId timer) override { timers_->CancelTimer(timer); }
+  Instant Now() const override { return timers_->Now(); }
+
+  bool RunOne() {
+    if (posted_.empty()) return false;
+    Task task = std::move(posted_.front());
+    posted_.pop_front();
+    task();
+    return true;
+  }
 
  private:
-  static absl::Status Full() { return absl::ResourceExhaustedError("no space left on device"); }
+  ManualExecutor* const timers_;
+  std::deque<Task> posted_;
 };
 
-TEST_F(SnapshotFetcherTest, WithoutRoomItTriesAgainNowAndThen) {
-  FullHome full;
-  std::vector<std::string> lines;
-  SnapshotFetcher fetcher({.member = kSelf}, &lane_, &lane_, &source_, &full,
-                          {.fetched = [](const raft::LogStart&) { FAIL(); },
-                           .log = [&](std::string_view line) { lines.emplace_back(line); }});
-  for (int offer = 0; offer < 50; ++offer) {
-    fetcher.Fetch({.from = kSource, .at_least = LogIndex(1)});
-    lane_.Advance(Milliseconds(100));
+// The core is stepped in a task of its own, posted when it was told: what it wants then is there.
+TEST_F(SnapshotFetcherTest, WhatTheCoreHearsOfLateIsNotDroppedBefore) {
+  LateLane late(&lane_);
+  std::unique_ptr<kv::Engine> opened;
+  SnapshotFetcher* told = nullptr;
+  const auto install = [&] {
+    told->Install([&](std::unique_ptr<kv::Engine> engine) { opened = std::move(engine); });
+  };
+  bool fetched = false;
+  SnapshotFetcher fetcher({.member = kSelf}, &late, &lane_, &source_, home_.get(),
+                          {.fetched =
+                               [&](const raft::LogStart&) {
+                                 fetched = true;
+                                 late.Post(install);
+                               },
+                           .log = [](std::string_view) {}});
+  told = &fetcher;
+  fetcher.Fetch({.from = kSource, .at_least = LogIndex(1)});
+  for (int i = 0; i < 1000 && !fetched; ++i) {
+    lane_.Advance(Milliseconds(1));
+    late.RunOne();
   }
-  EXPECT_EQ(fetcher.stats().failed, 5u);
-  EXPECT_NE(lines.back().find("no space left on device"), std::string::npos) << lines.back();
+  ASSERT_TRUE(fetched);
+  lane_.Advance(Seconds(61));
+  while (late.RunOne()) lane_.RunPosted();
+  EXPECT_NE(opened, nullptr);
 }
 
 // The core may have been campaigning just then.
@@ -287,6 +346,102 @@ TEST_F(SnapshotFetcherTest, MayEndAtAnyMoment) {
                                   .log = [](std::string_view) {}});
   }
   EXPECT_TRUE((*home_->Open())->Get("old").has_value());
+}
+
+// A member whose disk is too small for a second state.
+class SnapshotFetcherFullDiskTest : public ::testing::Test {
+ protected:
+  using Operation = MemoryFileSystem::Operation;
+
+  SnapshotFetcherFullDiskTest() {
+    disk_.SetFault([this](Operation operation, const std::string& path) {
+      const bool takes_space = operation == Operation::kCreate || operation == Operation::kWrite;
+      return full_ && takes_space ? absl::ResourceExhaustedError(path + ": no space left on device")
+                                  : absl::OkStatus();
+    });
+  }
+
+  // The leader offers with each heartbeat.
+  void Offer(Duration duration) {
+    for (Duration passed{}; passed < duration; passed += Milliseconds(100)) {
+      fetcher_.Fetch({.from = kSource, .at_least = LogIndex(1)});
+      lane_.Advance(Milliseconds(100));
+    }
+  }
+
+  static kv::LevelDbOptions SmallBuffers() {
+    kv::LevelDbOptions options;
+    options.write_buffer_bytes = 64 << 10;
+    return options;
+  }
+
+  std::atomic<bool> full_ = false;
+  MemoryFileSystem disk_;
+  LockedFileSystem locked_{&disk_};
+  std::unique_ptr<kv::EngineHome> home_ = kv::NewLevelDbHome(&locked_, "db", SmallBuffers());
+  std::unique_ptr<kv::Engine> live_ = *home_->Open();
+  ManualExecutor lane_;
+  FakeSource source_{&lane_, /*value_bytes=*/20'000};
+  std::vector<std::string> lines_;
+  int fetched_ = 0;
+  SnapshotFetcher fetcher_{{.member = kSelf},
+                           &lane_,
+                           &lane_,
+                           &source_,
+                           home_.get(),
+                           {.fetched = [this](const raft::LogStart&) { ++fetched_; },
+                            .log = [this](std::string_view line) { lines_.emplace_back(line); }}};
+};
+
+// Nothing waits for the disk: the background lane has other things to do.
+TEST_F(SnapshotFetcherFullDiskTest, AnAttemptFailsAndIsMadeAgainOnceThereIsRoom) {
+  fetcher_.Fetch({.from = kSource, .at_least = LogIndex(1)});
+  lane_.Advance(Milliseconds(20));
+  ASSERT_TRUE(locked_.Exists("db/db-2"));
+  ASSERT_EQ(fetched_, 0);
+  full_ = true;
+  Offer(Seconds(100));
+  EXPECT_EQ(fetcher_.stats().failed, 4u) << "every 30 s";
+  EXPECT_FALSE(locked_.Exists("db/db-2"));
+  EXPECT_FALSE(fetcher_.stats().under_way);
+  ASSERT_EQ(lines_.size(), 2u) << "it began, and ended";
+  EXPECT_NE(lines_.back().find("no space left on device: expected room for a second state"),
+            std::string::npos)
+      << lines_.back();
+
+  full_ = false;
+  Offer(Seconds(40));
+  EXPECT_GE(fetched_, 1);
+  EXPECT_EQ(fetcher_.stats().failed, 4u);
+}
+
+TEST_F(SnapshotFetcherFullDiskTest, IsToldOfAgainTheNextTime) {
+  full_ = true;
+  Offer(Seconds(1));
+  full_ = false;
+  Offer(Seconds(31));
+  EXPECT_GE(fetched_, 1);
+  const size_t told = lines_.size();
+  full_ = true;
+  fetcher_.Fetch({.from = kSource, .at_least = LogIndex(kEntries + 1)});  // a later one
+  lane_.Advance(Milliseconds(100));
+  EXPECT_GT(lines_.size(), told);
+  EXPECT_NE(lines_.back().find("no space left"), std::string::npos) << lines_.back();
+}
+
+using SnapshotFetcherFullDiskDeathTest = SnapshotFetcherFullDiskTest;
+
+// Between two states there is no way back.
+TEST_F(SnapshotFetcherFullDiskDeathTest, WithoutRoomToPutItInPlaceTheMemberEndsWithWords) {
+  Offer(Seconds(1));
+  ASSERT_GE(fetched_, 1);
+  const auto install = [this] {
+    full_ = true;
+    fetcher_.Install([](std::unique_ptr<kv::Engine>) {});
+    lane_.RunPosted();
+  };
+  EXPECT_EXIT(install(), testing::ExitedWithCode(1),
+              "a snapshot could not be put in place: .*no space left on device: expected room");
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace {
 
 constexpr Duration kBetweenTicks = Seconds(1);
 constexpr uint64_t kNanoseconds = 1'000'000'000;  // of a second
+constexpr size_t kMarksMax = 256;                 // in held_back_bytes_max, evenly
 
 absl::Status SessionIsOver() {
   return absl::NotFoundError("this member does not know the snapshot session");
@@ -79,9 +80,10 @@ void SnapshotSource::Answer(std::string_view request, PeerCalls::Answer answer) 
 
 absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
     const SnapshotChunkRequest& request) {
-  if (Session* session = Find(request.member, request.session)) {
-    if (session->view == nullptr) return SessionIsOver();
-    return session;
+  const auto before = sessions_.find(request.member);
+  if (before != sessions_.end() && before->second.number == request.session) {
+    if (before->second.view == nullptr) return SessionIsOver();
+    return &before->second;
   }
   if (!request.after_key.empty()) {
     SIM_REACHED("snapshot.source.session_is_over");
@@ -92,20 +94,19 @@ absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
   if (start->index < request.at_least) {
     return absl::UnavailableError("this member has not applied that far");
   }
-  const auto before = sessions_.find(request.member);
   if (before != sessions_.end()) End(before, "its member starts anew");
   if (sessions_.size() >= options_.sessions_max) {
     return absl::ResourceExhaustedError("too many members fetch a snapshot here");
   }
   Session& session = sessions_[request.member];
+  session.id = ++stats_.begun;
   session.number = request.session;
   session.start = *std::move(start);
   session.held_from = session.start.index;
   session.total_bytes = (*engine_)->SizeBytes();
   session.begun = lane_->Now();
-  session.applied_bytes_before = applied_bytes_;
+  session.bytes_held_from = applied_bytes_;
   session.view = std::make_shared<View>(*engine_);
-  ++stats_.begun;
   observer_.log(fmt::format("member {} fetches a snapshot as of entry {}, about {} bytes",
                             HexId(request.member), session.start.index.value(),
                             session.total_bytes));
@@ -144,30 +145,30 @@ Instant SnapshotSource::ReserveRate() {
 void SnapshotSource::ReadSoon(raft::NodeId member, Session& session) {
   session.reading = true;
   const Instant at = ReserveRate();
-  if (at <= lane_->Now()) return StartRead(member, session.number);
+  if (at <= lane_->Now()) return StartRead(member, session.id);
   SIM_REACHED("snapshot.source.rate_limited");
-  lane_->RunAt(at, [this, alive = alive_, member, number = session.number] {
-    if (*alive) StartRead(member, number);
+  lane_->RunAt(at, [this, alive = alive_, member, id = session.id] {
+    if (*alive) StartRead(member, id);
   });
 }
 
-void SnapshotSource::StartRead(raft::NodeId member, uint64_t number) {
-  Session* const session = Find(member, number);
+void SnapshotSource::StartRead(raft::NodeId member, uint64_t id) {
+  Session* const session = Find(member, id);
   if (session == nullptr || session->view == nullptr) return;
-  background_->Post([this, alive = alive_, lane = lane_, view = session->view, member, number,
+  background_->Post([this, alive = alive_, lane = lane_, view = session->view, member, id,
                      after_key = session->question->after_key,
                      bytes = options_.chunk_bytes]() mutable {
     std::string chunk = view->reader.Next(after_key, bytes);
     view = nullptr;  // here, not with the answer on the raft lane
-    lane->Post([this, alive, member, number, after_key, chunk = std::move(chunk)]() mutable {
-      if (*alive) OnRead(member, number, after_key, std::move(chunk));
+    lane->Post([this, alive, member, id, after_key, chunk = std::move(chunk)]() mutable {
+      if (*alive) OnRead(member, id, after_key, std::move(chunk));
     });
   });
 }
 
-void SnapshotSource::OnRead(raft::NodeId member, uint64_t number, const std::string& after_key,
+void SnapshotSource::OnRead(raft::NodeId member, uint64_t id, const std::string& after_key,
                             std::string chunk) {
-  Session* const session = Find(member, number);
+  Session* const session = Find(member, id);
   if (session == nullptr) return;
   session->reading = false;
   session->used = lane_->Now();
@@ -183,16 +184,20 @@ void SnapshotSource::OnRead(raft::NodeId member, uint64_t number, const std::str
 
 // ---- The life of a session. ----
 
-SnapshotSource::Session* SnapshotSource::Find(raft::NodeId member, uint64_t number) {
+SnapshotSource::Session* SnapshotSource::Find(raft::NodeId member, uint64_t id) {
   const auto found = sessions_.find(member);
-  return found == sessions_.end() || found->second.number != number ? nullptr : &found->second;
+  return found == sessions_.end() || found->second.id != id ? nullptr : &found->second;
 }
 
-void SnapshotSource::OnApplied(size_t bytes) {
+void SnapshotSource::OnApplied(raft::LogIndex last, size_t bytes) {
   applied_bytes_ += bytes;
+  const uint64_t marked = marks_.empty() ? 0 : marks_.back().bytes;
+  if (!sessions_.empty() && applied_bytes_ - marked >= options_.held_back_bytes_max / kMarksMax) {
+    marks_.push_back({last, applied_bytes_});
+  }
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     const bool holds_back_too_much =
-        applied_bytes_ - it->second.applied_bytes_before > options_.held_back_bytes_max;
+        applied_bytes_ - it->second.bytes_held_from > options_.held_back_bytes_max;
     if (holds_back_too_much) SIM_REACHED("snapshot.source.held_back_too_much");
     it = holds_back_too_much ? End(it, "it holds back too much of the log") : std::next(it);
   }
@@ -225,16 +230,32 @@ void SnapshotSource::Tick() {
     Session& session = it->second;
     const raft::LogIndex match = MatchOf(status, it->first);
     if (match >= session.start.index) session.view = nullptr;
-    if (match > session.held_from) {
-      session.held_from = match;
-      session.used = lane_->Now();
-    }
+    if (match > session.held_from) MoveHeld(session, match);
     const bool caught_up =
         session.view == nullptr && match + options_.caught_up_entries >= status.commit;
     const std::string_view why = caught_up ? "its member has caught up" : ReasonToEnd(session);
     it = why.empty() ? std::next(it) : End(it, why);
   }
+  ForgetMarks();
   TellHeld();
+}
+
+void SnapshotSource::MoveHeld(Session& session, raft::LogIndex to) {
+  session.held_from = to;
+  session.used = lane_->Now();
+  const auto after =
+      std::upper_bound(marks_.begin(), marks_.end(), to,
+                       [](raft::LogIndex index, const Mark& mark) { return index < mark.index; });
+  if (after == marks_.begin()) return;
+  session.bytes_held_from = std::max(session.bytes_held_from, std::prev(after)->bytes);
+}
+
+void SnapshotSource::ForgetMarks() {
+  uint64_t needed_from = applied_bytes_;
+  for (const auto& [member, session] : sessions_) {
+    needed_from = std::min(needed_from, session.bytes_held_from);
+  }
+  while (!marks_.empty() && marks_.front().bytes <= needed_from) marks_.pop_front();
 }
 
 std::string_view SnapshotSource::ReasonToEnd(const Session& session) const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,8 +30,8 @@ struct SnapshotSourceOptions {
   size_t sessions_max = 4;                // one for each member; beyond it a member has to wait
   Duration idle_max = Seconds(60);        // since the last question, or progress after the last one
   Duration age_max = Seconds(3600);       // an old view keeps the engine from giving back space
-  // Log applied since a session began. Beyond it the session is given up: what it holds back is in
-  // memory.
+  // Log that a session holds back, which is in memory: what was applied after the entry that its
+  // member has got to. Beyond it the session is given up.
   size_t held_back_bytes_max = 512 << 20;
   // A member that lacks no more entries than this gets them from what the log keeps anyway.
   uint64_t caught_up_entries = 1000;
@@ -66,8 +67,8 @@ class SnapshotSource {
   // Unavailable pass: ask again.
   void Answer(std::string_view request, PeerCalls::Answer answer);
 
-  // After each apply drain: the bytes of its entries.
-  void OnApplied(size_t bytes);
+  // After each apply drain: its last entry and the bytes of all.
+  void OnApplied(raft::LogIndex last, size_t bytes);
 
   // The engine is about to go: no session outlives it.
   void EndAll();
@@ -84,16 +85,22 @@ class SnapshotSource {
     PeerCalls::Answer answer;
   };
   struct Session {
+    uint64_t id = 0;      // this one and no other, though its member may begin another as `number`
     uint64_t number = 0;  // the member's, of its attempt
     raft::LogStart start;
-    raft::LogIndex held_from;  // the log after it is kept for the member
+    raft::LogIndex held_from;      // the log after it is kept for the member
+    uint64_t bytes_held_from = 0;  // applied_bytes_ there, or a little before
     uint64_t total_bytes = 0;
     Instant begun;
     Instant used;
-    uint64_t applied_bytes_before = 0;  // applied_bytes_ when it began
-    std::shared_ptr<View> view;         // null once the member holds the state
-    bool reading = false;               // a chunk, or about to
-    std::optional<Question> question;   // not answered yet
+    std::shared_ptr<View> view;        // null once the member holds the state
+    bool reading = false;              // a chunk, or about to
+    std::optional<Question> question;  // not answered yet
+  };
+  // How much had been applied once the entry was.
+  struct Mark {
+    raft::LogIndex index;
+    uint64_t bytes;
   };
   using Sessions = std::map<raft::NodeId, Session>;
 
@@ -103,13 +110,15 @@ class SnapshotSource {
   // When a chunk more may leave.
   Instant ReserveRate();
   void ReadSoon(raft::NodeId member, Session& session);
-  void StartRead(raft::NodeId member, uint64_t number);
-  void OnRead(raft::NodeId member, uint64_t number, const std::string& after_key,
-              std::string chunk);
-  // Null if the member's session is over.
-  Session* Find(raft::NodeId member, uint64_t number);
+  void StartRead(raft::NodeId member, uint64_t id);
+  void OnRead(raft::NodeId member, uint64_t id, const std::string& after_key, std::string chunk);
+  // Null if that session is over.
+  Session* Find(raft::NodeId member, uint64_t id);
   Sessions::iterator End(Sessions::iterator session, std::string_view why);
   void Tick();
+  // The member has got further.
+  void MoveHeld(Session& session, raft::LogIndex to);
+  void ForgetMarks();
   // Empty if it goes on.
   std::string_view ReasonToEnd(const Session& session) const;
   void ArmTimer();
@@ -126,6 +135,7 @@ class SnapshotSource {
   Sessions sessions_;
   Instant rate_free_at_;  // what has left until now is paid for then
   uint64_t applied_bytes_ = 0;
+  std::deque<Mark> marks_;  // ascending, kMarksMax and a few; none without a session
   std::optional<raft::LogIndex> told_held_;
   TimerId timer_ = 0;
   SnapshotSourceStats stats_;

@@ -28,10 +28,10 @@ constexpr uint64_t kTerm = 3;
 constexpr uint64_t kEntries = 60;
 const raft::Configuration kVoters{.voters = {kSelf, kMember}, .outgoing = {}, .learners = {}};
 
-raft::RecoveredState ALog() {
+raft::RecoveredState ALog(const raft::Configuration& configuration) {
   raft::RecoveredState log;
   log.hard_state = {.term = Term(kTerm), .vote = raft::kNoNode};
-  log.configuration = kVoters;
+  log.configuration = configuration;
   log.applied = LogIndex(kEntries);
   for (uint64_t i = 1; i <= kEntries + 5; ++i) {
     log.entries.push_back(
@@ -44,7 +44,9 @@ class SnapshotSourceTest : public ::testing::Test {
  protected:
   using Received = std::shared_ptr<std::optional<absl::StatusOr<SnapshotChunkAnswer>>>;
 
-  explicit SnapshotSourceTest(const SnapshotSourceOptions& options = {.chunk_bytes = 300}) {
+  explicit SnapshotSourceTest(const SnapshotSourceOptions& options = {.chunk_bytes = 300},
+                              const raft::Configuration& configuration = kVoters)
+      : core_({.id = kSelf}, ALog(configuration), 1, lane_.Now()) {
     while (store_->applied_index() < kEntries) Put();
     source_ = std::make_unique<SnapshotSource>(
         options, &lane_, &background_, &engine_, store_.get(), &core_,
@@ -103,7 +105,7 @@ class SnapshotSourceTest : public ::testing::Test {
   ManualExecutor background_;
   std::shared_ptr<kv::Engine> engine_ = std::make_shared<kv::MemoryEngine>();
   std::unique_ptr<kv::Store> store_ = *kv::Store::Open(engine_.get(), {}, {});
-  raft::Core core_{{.id = kSelf}, ALog(), 1, lane_.Now()};
+  raft::Core core_;
   std::optional<LogIndex> held_;
   uint64_t last_session_ = 100;
   std::unique_ptr<SnapshotSource> source_;
@@ -184,9 +186,9 @@ TEST_F(SnapshotSourceTest, HoldsTheLogForTheOldestOfSeveral) {
 
 TEST_F(SnapshotSourceTest, GivesUpASessionThatHoldsBackTooMuch) {
   const uint64_t session = Begin();
-  source_->OnApplied(SnapshotSourceOptions().held_back_bytes_max);
+  source_->OnApplied(LogIndex(kEntries + 1), SnapshotSourceOptions().held_back_bytes_max);
   EXPECT_TRUE(Lives(session));
-  source_->OnApplied(1);
+  source_->OnApplied(LogIndex(kEntries + 2), 1);
   EXPECT_FALSE(Lives(session));
   EXPECT_EQ(held_, std::nullopt);
   EXPECT_TRUE(Lives(Begin()));
@@ -251,10 +253,88 @@ TEST_F(SnapshotSourceTest, MayEndWhileAChunkIsRead) {
   EXPECT_EQ(engine_.use_count(), 1);
 }
 
+// A session ended, and its member, which does not know, repeats its question: that begins another
+// one, which has nothing to do with what is still being read for the first.
+TEST_F(SnapshotSourceTest, WhatIsReadForOneSessionIsNoAnswerInAnother) {
+  const SnapshotChunkRequest first_chunk{.member = kMember, .session = 7};
+  Received before = Ask(first_chunk);  // the background has it
+  source_->EndAll();
+  EXPECT_TRUE(absl::IsNotFound((*before)->status()));
+  Put();
+  Received after = Ask(first_chunk);
+  Advance(Milliseconds(1));
+  ASSERT_TRUE(after->has_value());
+  EXPECT_EQ((*after)->value().start.index, LogIndex(kEntries + 1));
+  kv::MemoryEngine copy;
+  kv::SnapshotWriter writer(&copy);
+  ASSERT_TRUE(writer.Write((*after)->value().chunk).ok());
+  while (!writer.finished()) {
+    const auto next = AskNow({.member = kMember, .session = 7, .after_key = writer.last_key()});
+    ASSERT_TRUE(writer.Write(next.value().chunk).ok());
+  }
+  EXPECT_EQ((*kv::Store::Open(&copy, {}, {}))->applied_index(), kEntries + 1);
+}
+
+// Leads by itself; the member listens.
+class LeadingSourceTest : public SnapshotSourceTest {
+ protected:
+  LeadingSourceTest()
+      : SnapshotSourceTest({.held_back_bytes_max = 10'000, .caught_up_entries = 0},
+                           {.voters = {kSelf}, .outgoing = {}, .learners = {kMember}}) {
+    core_.Step(lane_.Now(), raft::Woke{});
+    Write();
+    Write();
+    CHECK(core_.leading() && core_.commit() == LogIndex(kEntries + 6));
+  }
+
+  void Write() {
+    const raft::Output output = core_.TakeOutput();
+    if (output.append) core_.Step(lane_.Now(), raft::Appended{output.append->write});
+  }
+  void Acknowledge(uint64_t index) {
+    raft::AppendResponse response;
+    response.accepted = true;
+    response.index = LogIndex(index);
+    core_.Step(lane_.Now(), raft::Received{{kMember, kSelf, core_.term(), response}});
+    Write();
+    Advance(Seconds(1));
+  }
+  void Apply(uint64_t index, size_t bytes) { source_->OnApplied(LogIndex(index), bytes); }
+};
+
+TEST_F(LeadingSourceTest, HoldsBackWhatComesAfterTheMemberAlone) {
+  Begin();
+  Apply(kEntries + 1, 6000);
+  Acknowledge(kEntries + 1);
+  EXPECT_EQ(held_, LogIndex(kEntries + 1));
+  Apply(kEntries + 2, 6000);
+  EXPECT_EQ(source_->stats().sessions, 1u) << "its member has what was applied before";
+  Acknowledge(kEntries + 3);  // ahead of what is applied here
+  Apply(kEntries + 3, 6000);
+  Apply(kEntries + 4, 3000);
+  EXPECT_EQ(source_->stats().sessions, 1u);
+  Apply(kEntries + 5, 2000);
+  EXPECT_EQ(source_->stats().sessions, 0u);
+  EXPECT_EQ(held_, std::nullopt);
+}
+
 class SlowSourceTest : public SnapshotSourceTest {
  protected:
   SlowSourceTest() : SnapshotSourceTest({.chunk_bytes = 500, .bytes_per_second = 1000}) {}
 };
+
+// The same for what is not yet read, because of the rate.
+TEST_F(SlowSourceTest, WhatWaitsForItsTurnIsOfItsSessionAlone) {
+  const SnapshotChunkRequest first_chunk{.member = kMember, .session = 7};
+  EXPECT_TRUE(AskNow(first_chunk).ok());
+  (void)Ask(first_chunk);  // waits
+  source_->EndAll();
+  Received after = Ask(first_chunk);
+  Advance(Milliseconds(600));
+  EXPECT_FALSE(after->has_value()) << "its own turn comes later";
+  Advance(Seconds(2));
+  EXPECT_TRUE((*after)->ok());
+}
 
 TEST_F(SlowSourceTest, KeepsToItsRate) {
   constexpr uint64_t kSession = 7;

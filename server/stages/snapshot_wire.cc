@@ -51,6 +51,9 @@ absl::StatusOr<SnapshotChunkAnswer> DecodeSnapshotChunkAnswer(std::string_view b
   answer.total_bytes = reader.Varint();
   answer.chunk = reader.Take(reader.remaining());
   if (!reader.finished()) return absl::DataLossError("not a chunk of a snapshot");
+  if (answer.start.configuration.voters.empty()) {
+    return absl::DataLossError("a chunk of a snapshot that says of no member that it votes");
+  }
   return answer;
 }
 

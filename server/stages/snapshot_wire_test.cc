@@ -44,6 +44,13 @@ TEST(SnapshotWireTest, WhatIsCutOffIsRefusedOrShorterInItsLastField) {
   }
 }
 
+TEST(SnapshotWireTest, AConfigurationWithoutVotersIsRefused) {
+  SnapshotChunkAnswer answer = AnAnswer();
+  answer.start.configuration.voters.clear();
+  EXPECT_TRUE(
+      absl::IsDataLoss(DecodeSnapshotChunkAnswer(EncodeSnapshotChunkAnswer(answer)).status()));
+}
+
 TEST(SnapshotWireTest, AnyBytesAreDecodedOrRefused) {
   Random random(1);
   std::string answer = EncodeSnapshotChunkAnswer(AnAnswer());

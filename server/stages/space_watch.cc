@@ -102,11 +102,6 @@ void SpaceWatch::RaiseAlarm() {
                      });
 }
 
-bool IsOutOfSpace(const kv::Store& store) {
-  const std::vector<AlarmMember> alarms = store.Alarms();
-  return std::any_of(alarms.begin(), alarms.end(), [](const AlarmMember& alarm) {
-    return alarm.alarm() == etcdserverpb::NOSPACE;
-  });
-}
+bool IsOutOfSpace(const kv::Store& store) { return store.IsAlarmOn(etcdserverpb::NOSPACE); }
 
 }  // namespace conclave::server
