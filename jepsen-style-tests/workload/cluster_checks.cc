@@ -86,17 +86,14 @@ bool EnoughForClusterChecks(const History& history) {
   return history.ok_writes() >= kOkMin && history.ok_reads() >= kOkMin;
 }
 
-// The serializable read comes second: by then the member holds all that was acknowledged before.
-// A learner serves no other.
-Co<void> ReadFinalStates(Session& session, std::vector<checker::FinalState>& states) {
+Co<void> ReadFinalStates(Session& session, bool serializable,
+                         std::vector<checker::FinalState>& states) {
   World& world = session.world();
   const std::vector<size_t> members = world.Members();
-  for (const bool serializable : {false, true}) {
-    for (const size_t member : members) {
-      if (!world.member(member).running() || !(serializable || world.Serves(member))) continue;
-      checker::FinalState state = co_await ReadFinalState(session, member, serializable);
-      states.push_back(std::move(state));
-    }
+  for (const size_t member : members) {
+    if (!world.member(member).running() || !(serializable || world.Serves(member))) continue;
+    checker::FinalState state = co_await ReadFinalState(session, member, serializable);
+    states.push_back(std::move(state));
   }
 }
 

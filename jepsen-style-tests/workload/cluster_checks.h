@@ -19,9 +19,11 @@ namespace conclave::sim {
 // Whether the history of the run holds enough for CheckEverything to judge.
 bool EnoughForClusterChecks(const History& history);
 
-// Reads the whole key space through each running member, linearizably and serializably, into
-// `states`. Goes on trying: the caller sets a limit.
-Co<void> ReadFinalStates(Session& session, std::vector<checker::FinalState>& states);
+// Reads the whole key space through each running member into `states`, serializably or through each
+// that serves linearizable reads. Serializable ones show everything only once the members have come
+// to hold the same. Goes on trying: the caller sets a limit.
+Co<void> ReadFinalStates(Session& session, bool serializable,
+                         std::vector<checker::FinalState>& states);
 
 // What only whoever runs the world knows.
 struct RunFacts {

@@ -50,7 +50,10 @@ class Life {
       EXPECT_TRUE(test_.RunUntilDone(workload->FinalReads(session_), Seconds(60)));
     }
     RunFacts facts;
-    EXPECT_TRUE(test_.RunUntilDone(ReadFinalStates(session_, facts.final_states), Seconds(60)));
+    for (const bool serializable : {false, true}) {
+      EXPECT_TRUE(test_.RunUntilDone(ReadFinalStates(session_, serializable, facts.final_states),
+                                     Seconds(60)));
+    }
     leaders_.End();
     facts.healthy = leaders_.intervals();
     std::vector<checker::Report> reports = CheckEverything(test_.world(), test_.history(), facts);

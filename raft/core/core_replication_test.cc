@@ -9,6 +9,7 @@
 namespace conclave::raft {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::Field;
 using testing::IsEmpty;
@@ -234,6 +235,37 @@ TEST(RecoveryTest, WhatTheStateMachineHoldsIsCommittedAndNotAppliedAgain) {
   EXPECT_EQ(status.commit, LogIndex(4));
   EXPECT_EQ(status.applied, LogIndex(4));
   EXPECT_EQ(status.durable, LogIndex(5));
+}
+
+// What damage leaves may differ from what is committed even where the leader's log starts. Asked
+// there again and again it would refuse for ever, at the speed of the network (storm 656).
+TEST(LostEntriesTest, WhoDiffersAtTheLogsStartGetsASnapshot) {
+  RecoveredState recovered = ThreeVoters();
+  recovered.hard_state = {Term(2), kNoNode};
+  recovered.snapshot_index = LogIndex(5);
+  recovered.snapshot_term = Term(2);
+  recovered.applied = LogIndex(5);
+  Core core({.id = k1}, recovered, 1, Instant{});
+  core.Step(Instant{Seconds(10)}, Woke{});
+  core.Step(Instant{Seconds(10)},
+            Received{{k2, k1, Term(3), VoteResponse{.pre_vote = true, .granted = true}}});
+  core.Step(Instant{Seconds(10)}, Appended{core.TakeOutput().append->write});
+  core.Step(Instant{Seconds(10)},
+            Received{{k2, k1, Term(3), VoteResponse{.pre_vote = false, .granted = true}}});
+  ASSERT_TRUE(core.leading());
+  core.TakeOutput();
+
+  AppendResponse lost;
+  lost.index = LogIndex(5);
+  lost.hint_index = LogIndex(5);
+  lost.hint_term = Term(1);
+  lost.incomplete = true;
+  core.Step(Instant{Seconds(10)}, Received{{k3, k1, Term(3), lost}});
+  EXPECT_THAT(
+      core.TakeOutput().messages,
+      ElementsAre(AllOf(
+          Field(&Message::to, k3),
+          Field(&Message::body, testing::VariantWith<SnapshotOffer>(SnapshotOffer{LogIndex(5)})))));
 }
 
 // Damage may leave an older beginning of the log, which lost records had replaced: the entry at 2

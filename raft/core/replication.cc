@@ -80,14 +80,25 @@ void SendHeartbeat(CoreState& state, NodeId id, Peer& peer) {
                            .everywhere = state.everywhere});
 }
 
+// The last place where this log can agree with one whose entry at `hint` is of `hint_term`. Before
+// this log's start nothing can be said: whoever gets there needs a snapshot.
+LogIndex CanAgreeAtMost(const MemoryLog& log, LogIndex hint, Term hint_term) {
+  const LogIndex start = log.start();
+  if (hint < start) return hint;
+  const LogIndex agree = log.LastAtMost(hint, hint_term);
+  CHECK(agree <= hint);
+  // A peer that lost entries may be left with some that had been replaced, also at our start.
+  if (agree == start && *log.TermAt(start) > hint_term) {
+    SIM_REACHED("raft.leader.peer_differs_at_start");
+    return start.Prev();
+  }
+  return agree;
+}
+
 void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
   CHECK(!response.accepted);
-  // Before the log's start all that is known is that it is committed; so is what the peer has
-  // there, or it would not be the start of a log that agrees with it.
-  const LogIndex hint = std::min(response.hint_index, state.log.last_index());
-  const LogIndex agree =
-      hint >= state.log.start() ? state.log.LastAtMost(hint, response.hint_term) : hint;
-  CHECK(agree <= hint);
+  const LogIndex agree = CanAgreeAtMost(
+      state.log, std::min(response.hint_index, state.log.last_index()), response.hint_term);
   if (response.incomplete) {
     SIM_REACHED("raft.leader.peer_lost_entries");
     peer.lost_entries = true;
