@@ -132,9 +132,12 @@ class Run {
         [](const auto& workload) { return workload->disturbs() && !workload->changes_members(); });
     if (disturbed || !IsPlacid()) return true;
     if (!RunUntil([&] { return world_.MembersSettled(); }, kSettleMax)) return Sound();
-    RunFor(Seconds(1) + 3 * core.election_timeout);  // what was on its way has happened
+    if (!RunFor(Seconds(1) + 3 * core.election_timeout)) return false;  // what was on its way
     Member* const leader = world_.leader();
-    if (!Sound() || leader == nullptr) return Sound();
+    if (leader == nullptr) {
+      world_.Report("liveness: an undisturbed core has no leader");
+      return false;
+    }
     const raft::NodeId leads = leader->id();
     const raft::Term term = leader->node().core().term();
     if (!RunFor(10 * core.election_timeout)) return false;

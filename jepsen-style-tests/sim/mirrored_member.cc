@@ -135,6 +135,15 @@ std::pair<MirroredDisk, bool> MirroredMember::LeftAs(const raft::WalContents& re
   MirroredDisk possible = durable_;
   bool well = possible.MayBeFoundAs(recovered, damage);
   for (auto next = writes_.begin(); !well && next != writes_.end(); ++next) {
+    // That nothing is missing any more has a record of its own, the last of its write.
+    const auto* task = std::get_if<AppendTask>(&*next);
+    if (task != nullptr && task->complete) {
+      AppendTask first = *task;
+      first.complete = false;
+      possible.Perform(first);
+      well = possible.MayBeFoundAs(recovered, damage);
+      if (well) break;
+    }
     std::visit([&possible](const auto& it) { possible.Perform(it); }, *next);
     well = possible.MayBeFoundAs(recovered, damage);
   }

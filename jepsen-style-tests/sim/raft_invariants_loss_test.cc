@@ -87,6 +87,27 @@ TEST_F(RaftInvariantsLossTest, WhatComesAfterDamageIsJoinedToWhatWasBefore) {
   ExpectProblem("durability", "2 lacks entry 1 of term 2, which was durable");
 }
 
+// The power goes between the entries and the record that says that nothing is missing any more.
+TEST_F(RaftInvariantsLossTest, WhatIsFilledUpMayNotBeKnownToBeComplete) {
+  b_.Damage({Noop(1, 1)});
+  LoseEntry2(2);
+  b_.Restart();
+  raft::AppendTask rest;
+  rest.write = raft::WriteId(100);
+  rest.entries = {Command(2, 1, "x")};
+  rest.complete = true;
+  for (const uint64_t told : {2, 0}) {
+    rules_.OnAppend(NodeId(2), rest);
+    b_.disk().entries = {Noop(1, 1), Command(2, 1, "x")};
+    b_.disk().lost_through = LogIndex(told);
+    b_.Restart();
+    EXPECT_THAT(rules_.problems(), IsEmpty());
+  }
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  EXPECT_THAT(rules_.problems(), testing::Not(IsEmpty())) << "it was complete";
+}
+
 TEST_F(RaftInvariantsLossTest, DamageTakesNoVote) {
   b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
