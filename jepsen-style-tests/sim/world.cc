@@ -179,8 +179,8 @@ void World::CheckCrashImages(Member& member) {
     ManualExecutor lane;
     const auto opened = raft::Wal::Open(image, member.wal_options(), &lane);
     if (opened.ok()) return invariants_.OnCrashImage(member.id(), opened->contents);
-    Report(fmt::format("durability: if the power went now, {} would not open its log: {}",
-                       member.name(), MessageOf(opened.status())));
+    Report(fmt::format("durability: crash image: {} would not open its log: {}", member.name(),
+                       MessageOf(opened.status())));
   });
 }
 
