@@ -35,8 +35,8 @@ Kills FindKills(const MutantSettings& settings) {
   return kills;
 }
 
-// Some bugs only unit tests can show; the story of each says so (raft/base/seeded_bug.cc).
-bool IsForSimulation(const SeededBugEntry& bug) { return !bug.checker.starts_with("unit tests"); }
+// Some bugs only unit tests can show; the story of each says which (raft/base/seeded_bug.cc).
+bool IsForSimulation(const SeededBugEntry& bug) { return !bug.checker.starts_with("unit test: "); }
 
 // The seeds tried from one kill to the next; the middle one.
 uint64_t MedianSeeds(const Kills& kills, uint64_t first_seed) {
@@ -88,6 +88,15 @@ nlohmann::json ToJsonObject(const SeededBugEntry& bug, const MutantOutcome& outc
           {"seed", outcome.a_seed}};
 }
 
+void PrintRow(const MutantSettings& settings, const SeededBugEntry& bug,
+              const MutantOutcome& outcome) {
+  fmt::print("| {} | {} | {} |\n", bug.name,
+             outcome.killed ? Join(outcome.killed_by) : "**survived**",
+             outcome.killed ? fmt::format("{}", outcome.median_seeds)
+                            : fmt::format("> {}", settings.seeds_max));
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 std::vector<MutantOutcome> RunMutants(const MutantSettings& settings, bool json) {
@@ -95,20 +104,19 @@ std::vector<MutantOutcome> RunMutants(const MutantSettings& settings, bool json)
   nlohmann::json rows = nlohmann::json::array();
   if (!json) fmt::print("| mutant | killed by | median seeds |\n|---|---|---|\n");
   for (const SeededBugEntry& bug : SeededBugs()) {
-    const bool wanted =
-        (settings.bugs.empty() && IsForSimulation(bug)) ||
+    const bool named =
         std::find(settings.bugs.begin(), settings.bugs.end(), bug.bug) != settings.bugs.end();
-    if (!wanted) continue;
+    if (!settings.bugs.empty() && !named) continue;
+    if (!named && !IsForSimulation(bug)) {
+      if (!json) fmt::print("| {} | {} | - |\n", bug.name, bug.checker);
+      continue;
+    }
     const MutantOutcome& outcome = outcomes.emplace_back(TryMutant(settings, bug.bug));
     if (json) {
       rows.push_back(ToJsonObject(bug, outcome));
-      continue;
+    } else {
+      PrintRow(settings, bug, outcome);
     }
-    fmt::print("| {} | {} | {} |\n", bug.name,
-               outcome.killed ? Join(outcome.killed_by) : "**survived**",
-               outcome.killed ? fmt::format("{}", outcome.median_seeds)
-                              : fmt::format("> {}", settings.seeds_max));
-    std::fflush(stdout);
   }
   if (json) fmt::print("{}\n", rows.dump(2));
   return outcomes;

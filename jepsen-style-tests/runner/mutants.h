@@ -1,5 +1,6 @@
 // Does the simulator find what it is there to find? Each seeded bug (raft/base/seeded_bug.h) is
-// switched on, and seeds are run until one fails: by which checker, and after how many.
+// switched on, and seeds are run until one fails: by which checker, and after how many. A bug that
+// only a unit test finds is listed with that test, and tried if it is asked for by name.
 #pragma once
 
 #include <cstdint>

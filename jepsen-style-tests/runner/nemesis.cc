@@ -242,7 +242,29 @@ void Nemesis::Strand() {
       world_->member(other).OnUnreachable(world_->member(stranded).id());
     });
   }
+  if (random_.OneIn(2)) {
+    UndoAfter(Between(heartbeat, 3 * heartbeat), [this, stranded] { WriteInVain(stranded); });
+  }
   UndoAfter(Lasts() + 12 * heartbeat, [this] { world_->HealLinks(); });
+}
+
+// Its log becomes longer than that of those who elect another, by entries that nobody else has: so
+// many that a snapshot of what they commit meanwhile ends in the middle of it. What it says of
+// itself changes nothing, however often it says so.
+void Nemesis::WriteInVain(size_t position) {
+  Member& member = world_->member(position);
+  if (!member.running() || member.silent()) return;
+  Count("write-in-vain");
+  etcdserverpb::Member self;
+  self.set_id(member.id().value());
+  self.set_name(member.name());
+  member.lane().Deliver(
+      [&member, times = random_.Between(5, 80), request = self.SerializeAsString()] {
+        for (uint64_t i = 0; i < times; ++i) {
+          member.node().Propose(kv::CommandKind::kMemberAttributes, request,
+                                [](const kv::ApplyResult&) {});
+        }
+      });
 }
 
 // Short lives one after the other, while messages take any time: what was meant for one life
@@ -390,8 +412,9 @@ void Nemesis::DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&))
     if (member.silent()) return;
     world_->EndMember(position, EndOfProcess::kCrash);
   }
+  std::unique_ptr<MemoryFileSystem> sound = member.disk().Copy();
   if ((member.disk().*damage)(Member::kWalDirectory, random_)) {
-    world_->OnDamaged(position);
+    world_->OnDamaged(position, std::move(sound));
   }
   RestartLater(position);
 }

@@ -58,6 +58,7 @@ class Nemesis {
   void Clog();
   void Weather();
   void Strand();
+  void WriteInVain(size_t position);
   void Flap();
   void FlapAgain(size_t position, int times);
   void Away();

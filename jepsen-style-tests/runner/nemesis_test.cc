@@ -157,7 +157,7 @@ TEST(NemesisTest, OnlyEnabledFaultsAreDoneAndCounted) {
       {&NemesisOptions::partition, {"partition"}},
       {&NemesisOptions::clog, {"clog"}},
       {&NemesisOptions::weather, {"weather"}},
-      {&NemesisOptions::strand, {"strand"}},
+      {&NemesisOptions::strand, {"strand", "write-in-vain"}},
       {&NemesisOptions::flap, {"flap"}},
       {&NemesisOptions::client_cut, {"client-cut"}},
       {&NemesisOptions::disk_hang, {"disk-hang"}},

@@ -28,6 +28,7 @@ constexpr Duration kEnoughMax = Seconds(120);
 constexpr Duration kFinalReadsMax = Seconds(120);
 constexpr Duration kConvergeMax = Seconds(60);
 constexpr Duration kDrillMax = Seconds(120);
+constexpr Duration kSettleMax = Seconds(20);  // then it is nothing wrong: a change may be late
 // More events than any sane run: something goes round in circles.
 constexpr uint64_t kEventsMax = 20'000'000;
 
@@ -122,23 +123,32 @@ class Run {
   }
 
   // Where nothing disturbs the core, nothing may unseat its leader: neither members outside that
-  // hear nobody (pre-vote) nor its own followers.
+  // hear nobody (pre-vote), nor its own followers, nor who was removed and does not know. Changes
+  // of membership that are still on their way may: the leader itself may have to go.
   bool SteadyCore() {
     const raft::CoreConfig& core = swarm_.world.member.node.core;
-    const bool disturbed = std::any_of(workloads_.begin(), workloads_.end(),
-                                       [](const auto& workload) { return workload->disturbs(); });
-    if (disturbed || !IsPlacid()) return true;
-    RunFor(Seconds(1) + 3 * core.election_timeout);  // what was on its way has happened
+    const bool disturbed = std::any_of(
+        workloads_.begin(), workloads_.end(),
+        [](const auto& workload) { return workload->disturbs() && !workload->changes_members(); });
+    // Leadership may be on its way to who is preferred.
+    const bool unequal = !swarm_.world.leader_priorities.empty();
+    if (disturbed || unequal || !IsPlacid()) return true;
+    if (!RunUntil([&] { return world_.MembersSettled(); }, kSettleMax)) return Sound();
+    if (!RunFor(Seconds(1) + 3 * core.election_timeout)) return false;  // what was on its way
     Member* const leader = world_.leader();
-    if (!Sound() || leader == nullptr) return Sound();
-    if (MostPreferred() > PriorityOf(*leader)) return true;  // it is about to go
+    if (leader == nullptr) {
+      world_.Report("liveness: an undisturbed core has no leader");
+      return false;
+    }
     const raft::NodeId leads = leader->id();
     const raft::Term term = leader->node().core().term();
     if (!RunFor(10 * core.election_timeout)) return false;
     Member* const now = world_.leader();
     if (now == nullptr || now->id() != leads || now->node().core().term() != term) {
       world_.Report("liveness: an undisturbed leader is unseated");
+      return false;
     }
+    world_.Note("{} leads on", now->name());
     return Sound();
   }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "raft/base/check.h"
-#include "raft/base/seeded_bug.h"
+#include "raft/base/with_seeded_bug.h"
 
 namespace conclave::sim {
 namespace {
@@ -23,15 +23,6 @@ using ::testing::Pair;
 using ::testing::StartsWith;
 
 constexpr uint64_t kSeed = 2;
-
-// Switches a seeded bug on for a scope.
-class WithSeededBug {
- public:
-  explicit WithSeededBug(SeededBug bug) { SetSeededBug(bug); }
-  ~WithSeededBug() { SetSeededBug(SeededBug::kNone); }
-  WithSeededBug(const WithSeededBug&) = delete;
-  WithSeededBug& operator=(const WithSeededBug&) = delete;
-};
 
 TEST(RunTest, ASoundClusterPassesAndTellsWhatHappened) {
   const RunResult result = RunSeed(kSeed, {});

@@ -159,9 +159,11 @@ std::string ReplayCommand(const std::string& program, uint64_t seed,
                           const std::vector<std::string>& workloads) {
   std::string command = fmt::format("{} --seed {}", program, seed);
   for (const std::string& workload : workloads) command += " --workload " + workload;
+#if CONCLAVE_SIMULATION  // else there are none to switch on
   for (const SeededBugEntry& bug : SeededBugs()) {
     if (IsSeeded(bug.bug)) command += fmt::format(" --mutant {}", bug.name);
   }
+#endif
   return command;
 }
 

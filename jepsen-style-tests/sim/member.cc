@@ -71,8 +71,7 @@ struct Member::Process : server::NodeObserver {
 
   void OnRoleChange(const raft::RoleChange& change) override {
     guard->OnRoleChange(change);
-    if (change.role != raft::RoleName::kLeader) return;
-    member->world_->Note("{} leads term {}", member->name(), change.term.value());
+    if (change.role == raft::RoleName::kLeader) member->world_->OnLeads(*member, change.term);
   }
   void OnPublished() override {}
   void OnMembersChanged() override { member->world_->OnMembersChanged(*member); }
@@ -82,6 +81,12 @@ struct Member::Process : server::NodeObserver {
   void OnRemoved() override { member->world_->OnRemoved(*member); }
   void OnSnapshotNews(std::string_view line) override {
     member->world_->Note("{}: {}", member->name(), line);
+    // Whatever arrives has come as it was sent, so what is wrong with it was wrong there.
+    const bool damaged = line.ends_with("a chunk of a snapshot is damaged") ||
+                         line.ends_with("a snapshot arrived with other rows than were sent");
+    if (damaged) {
+      member->world_->Report(fmt::format("snapshots: damaged: {}: {}", member->name(), line));
+    }
   }
 
   // Closed ones are dropped when the list has doubled.
@@ -123,7 +128,7 @@ Member::Member(World* world, MemberOptions options, const FaultAtlas* atlas, siz
     memory_disk_.Detach();
     if (running()) process_->lane.Silence();
   });
-  const absl::Status created = raft::Wal::Create(disk_, WalOptionsOf(), options_.initial);
+  const absl::Status created = raft::Wal::Create(disk_, wal_options(), options_.initial);
   CHECK_MSG(created.ok(), MessageOf(created));
 }
 
@@ -134,7 +139,7 @@ Member::~Member() {
 
 std::string Member::name() const { return fmt::format("m{}", position_ + 1); }
 
-raft::WalOptions Member::WalOptionsOf() const {
+raft::WalOptions Member::wal_options() const {
   return {.directory = kWalDirectory,
           .cluster_id = options_.cluster_id,
           .member = options_.id,
@@ -181,7 +186,7 @@ std::unique_ptr<kv::EngineHome> Member::NewEngineHome() {
 
 absl::Status Member::StartProcess() {
   Process& process = *process_;
-  auto opened = raft::Wal::Open(disk_, WalOptionsOf(), &process.lane);
+  auto opened = raft::Wal::Open(disk_, wal_options(), &process.lane);
   if (!opened.ok()) return opened.status();
   process.engine_home = NewEngineHome();
   auto engine = process.engine_home->Open();
@@ -195,7 +200,8 @@ absl::Status Member::StartProcess() {
   world_->invariants().OnStart(id(), opened->contents,
                                {.applied = (*store)->applied_index(),
                                 .installed = (*store)->installed_index(),
-                                .revision = (*store)->revision()});
+                                .revision = (*store)->revision(),
+                                .configuration = (*store)->position().configuration});
   process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
   process.store =
       std::make_unique<ObservedStore>(id(), *std::move(store), &world_->invariants(), world_);

@@ -87,6 +87,7 @@ class Member {
   sim::End end() const { return position_ + 1; }
   std::string name() const;
   SimDisk& disk() { return disk_; }
+  raft::WalOptions wal_options() const;
   // While running.
   server::Node& node();
   MemberLane& lane();
@@ -106,7 +107,6 @@ class Member {
  private:
   struct Process;
 
-  raft::WalOptions WalOptionsOf() const;
   absl::Status StartProcess();
   void Serve();
   std::unique_ptr<kv::EngineHome> NewEngineHome();

@@ -82,6 +82,7 @@ void World::Retire(size_t position) {
 void World::Replace(size_t position) {
   Retire(position);
   const raft::NodeId id = members_[position]->id();
+  unread_.erase(position);
   replaced_.push_back(std::move(members_[position]));
   members_[position] = NewMachine(id, position);
   invariants_.OnWiped(id);
@@ -118,12 +119,6 @@ void World::ChangeEnds(bool outcome_known) {
   CHECK(changes_open_ > 0);
   --changes_open_;
   if (!outcome_known) changes_until_ = scheduler_.Now() + kLateChangeMax;
-}
-
-void World::OnDamaged(size_t position) {
-  Note("the log of {} is damaged", members_[position]->name());
-  damaged_.insert(position);
-  invariants_.OnDamaged(members_[position]->id());
 }
 
 std::vector<raft::Configuration> World::ConfigurationsAhead() {

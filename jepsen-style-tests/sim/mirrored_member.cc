@@ -15,28 +15,10 @@ using raft::HardState;
 using raft::LogIndex;
 using raft::LogStart;
 
-Disk DiskOf(const raft::WalContents& contents) {
-  return {.hard_state = contents.hard_state,
-          .start = {contents.snapshot_index, contents.snapshot_term, contents.configuration},
-          .entries = contents.entries};
-}
-
 bool Same(const Disk& a, const Disk& b) {
   return a.hard_state == b.hard_state && a.start.index == b.start.index &&
          a.start.term == b.start.term && a.start.configuration == b.start.configuration &&
          a.entries == b.entries;
-}
-
-// `found` is what `whole` begins with, or began with before entries were replaced by what is lost
-// now, as far as both can be compared.
-bool IsBeginning(const Disk& found, const Disk& whole) {
-  if (found.last_index() > whole.last_index() || found.start.index > whole.start.index)
-    return false;
-  for (LogIndex i = whole.start.index.Next(); i <= found.last_index(); ++i) {
-    if (found.TermAt(i) < whole.TermAt(i)) return true;
-    if (*found.Find(i) != *whole.Find(i)) return false;
-  }
-  return true;
 }
 
 // What was promised, now that `disk` holds something new: nothing if that is all there, or if other
@@ -79,12 +61,15 @@ void MirroredDisk::Perform(const AppendTask& task) {
 
 void MirroredDisk::Perform(const LogStart& release) { disk.Release(release); }
 
-bool MirroredDisk::MayBeFoundAs(const raft::WalContents& recovered, bool damaged) const {
+bool MirroredDisk::MayBeFoundAs(const raft::WalContents& recovered,
+                                const DamagedLog* damage) const {
   const Disk found = DiskOf(recovered);
-  if (recovered.lost_through < lost_through) return false;
-  if (Same(disk, found) && (damaged || recovered.lost_through == lost_through)) return true;
-  return damaged && found.hard_state == disk.hard_state && IsBeginning(found, disk) &&
-         (found.last_index() == disk.last_index() || recovered.lost_through >= disk.last_index());
+  if (Same(disk, found) && recovered.lost_through == lost_through) return true;
+  if (damage == nullptr || found.hard_state != disk.hard_state) return false;
+  if (!damage->MayLeave(found, disk)) return false;
+  const bool whole = found.last_index() == disk.last_index();
+  return recovered.lost_through ==
+         (whole ? lost_through : std::max(lost_through, disk.last_index()));
 }
 
 MirroredMember::MirroredMember(const raft::WalContents& recovered)
@@ -138,23 +123,49 @@ std::optional<raft::WriteId> MirroredMember::OldestWrite() const {
   return std::nullopt;
 }
 
-std::string MirroredMember::Restart(const raft::WalContents& recovered, bool damaged) {
+bool MirroredMember::ResetUnderWay() const {
+  return std::any_of(writes_.begin(), writes_.end(), [](const Write& write) {
+    const auto* task = std::get_if<AppendTask>(&write);
+    return task != nullptr && task->reset.has_value();
+  });
+}
+
+std::pair<MirroredDisk, bool> MirroredMember::LeftAs(const raft::WalContents& recovered,
+                                                     const DamagedLog* damage) const {
   MirroredDisk possible = durable_;
-  auto next = writes_.begin();
-  while (!possible.MayBeFoundAs(recovered, damaged) && next != writes_.end()) {
-    std::visit([&possible](const auto& it) { possible.Perform(it); }, *next++);
+  bool well = possible.MayBeFoundAs(recovered, damage);
+  for (auto next = writes_.begin(); !well && next != writes_.end(); ++next) {
+    // That nothing is missing any more has a record of its own, the last of its write.
+    const auto* task = std::get_if<AppendTask>(&*next);
+    if (task != nullptr && task->complete) {
+      AppendTask first = *task;
+      first.complete = false;
+      possible.Perform(first);
+      well = possible.MayBeFoundAs(recovered, damage);
+      if (well) break;
+    }
+    std::visit([&possible](const auto& it) { possible.Perform(it); }, *next);
+    well = possible.MayBeFoundAs(recovered, damage);
   }
-  const bool well = possible.MayBeFoundAs(recovered, damaged);
+  return {std::move(possible), well};
+}
+
+std::string MirroredMember::Restart(const raft::WalContents& recovered, const DamagedLog* damage) {
+  auto [left, well] = LeftAs(recovered, damage);
   std::string wrong = well ? "" : WhatIsWrong(recovered);
-  if (Disk found = DiskOf(recovered); !Same(possible.disk, found)) {
-    const Disk before = possible.promised.value_or(std::move(possible.disk));
-    possible.disk = std::move(found);
-    possible.promised = well ? std::optional(before) : std::nullopt;
+  if (Disk found = DiskOf(recovered); !Same(left.disk, found)) {
+    const Disk before = left.promised.value_or(std::move(left.disk));
+    left.disk = std::move(found);
+    left.promised = well ? std::optional(before) : std::nullopt;
   }
-  possible.lost_through = recovered.lost_through;
+  left.lost_through = recovered.lost_through;
   // Equal entries stay those of before, which do not keep whole segments in memory.
-  Begin(std::move(possible));
+  Begin(std::move(left));
   return wrong;
+}
+
+std::string MirroredMember::WhatIfFound(const raft::WalContents& recovered) const {
+  return LeftAs(recovered, nullptr).second ? "" : WhatIsWrong(recovered);
 }
 
 std::string MirroredMember::WhatIsWrong(const raft::WalContents& recovered) const {

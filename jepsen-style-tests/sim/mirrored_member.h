@@ -7,8 +7,10 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
+#include "jepsen-style-tests/sim/damaged_log.h"
 #include "raft/core/configurations.h"
 #include "raft/core/core.h"
 #include "raft/core/disk.h"
@@ -25,9 +27,10 @@ struct MirroredDisk {
 
   void Perform(const raft::AppendTask& task);
   void Perform(const raft::LogStart& release);
-  // Whether a log that was left like this may be found as `recovered`. A damaged one may have lost
-  // entries from its end, if it says so, and the last places up to which it was let go.
-  bool MayBeFoundAs(const raft::WalContents& recovered, bool damaged) const;
+  // Whether a log that was left like this may be found as `recovered`. Damage may have taken
+  // entries from its end, if it says that all of them up to the last may be lost, and the last
+  // places up to which it was let go. `damage` is null if there was none.
+  bool MayBeFoundAs(const raft::WalContents& recovered, const DamagedLog* damage) const;
 };
 
 class MirroredMember {
@@ -42,10 +45,12 @@ class MirroredMember {
   bool Done(raft::WriteId write);
 
   // A new run that found `recovered`. Empty if the disk may have come to be so: it holds all that
-  // was durable, and of what was on its way there the first writes, whole; or, if it was `damaged`
-  // since the last run, the beginning of that, and says how much is lost. Otherwise what is wrong,
-  // in words. Either way that is what the disk holds from now on.
-  std::string Restart(const raft::WalContents& recovered, bool damaged);
+  // was durable, and of what was on its way there the first writes, whole; or, after `damage` since
+  // the last run, what that left of it, and says how much is lost. Otherwise what is wrong, in
+  // words. Either way that is what the disk holds from now on.
+  std::string Restart(const raft::WalContents& recovered, const DamagedLog* damage);
+  // What would be wrong with it, if the power went now and a new run found `recovered`.
+  std::string WhatIfFound(const raft::WalContents& recovered) const;
 
   const raft::Disk& disk() const { return durable_.disk; }  // what is durable
   const raft::Disk& log() const { return log_; }            // with all that is on its way
@@ -55,6 +60,8 @@ class MirroredMember {
   }
   // The first write that is handed over and not durable.
   std::optional<raft::WriteId> OldestWrite() const;
+  // Whether a write is handed over and not durable that starts the log anew.
+  bool ResetUnderWay() const;
   raft::LogIndex lost_through() const { return durable_.lost_through; }
   const raft::Configuration& configuration() const { return configurations_.current(); }
   const raft::Configurations& configurations() const { return configurations_; }
@@ -67,6 +74,10 @@ class MirroredMember {
   using Write = std::variant<raft::AppendTask, raft::LogStart>;
 
   void Begin(MirroredDisk durable);
+  // The first state that the disk may have been left in and can be found as `recovered`; the last
+  // one, and false, if none can.
+  std::pair<MirroredDisk, bool> LeftAs(const raft::WalContents& recovered,
+                                       const DamagedLog* damage) const;
   std::string WhatIsWrong(const raft::WalContents& recovered) const;
 
   MirroredDisk durable_;

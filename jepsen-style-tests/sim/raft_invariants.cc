@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "fmt/format.h"
 #include "raft/base/check.h"
 
 namespace conclave::sim {
@@ -38,18 +39,22 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   const auto [found, is_new] = members_.try_emplace(member, recovered);
   Member& of = found->second;
   if (!configurations_) configurations_.emplace(LogIndex(0), recovered.configuration);
-  const std::string wrong = is_new ? "" : of.mirror.Restart(recovered, of.damaged);
-  of.damaged = false;
+  const std::string wrong =
+      is_new ? "" : of.mirror.Restart(recovered, of.damage ? &*of.damage : nullptr);
+  of.damage.reset();
   findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
+  if (!is_new) CheckInstalled(member, of, store.installed);
   of.applied = store.applied;
-  of.installed = store.installed;
+  of.installed = of.without_log = store.installed;
+  of.installing = 0;
   of.revision = store.revision;
   const Disk& log = of.mirror.log();
   CheckStore(member, of);
+  CheckConfiguration(member, store.applied, store.configuration);
   // Damage that took the end of the log left what the store has of it.
-  if (LogIndex(of.applied) > log.last_index()) of.installed = of.applied;
+  if (LogIndex(of.applied) > log.last_index()) of.without_log = of.applied;
   // As a core begins (raft/core/state.cc).
   const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
@@ -78,15 +83,45 @@ void RaftInvariants::CheckStore(NodeId member, const Member& of) {
   CheckRevision(member, of.applied, of.revision);
 }
 
+// What a state says of how it came to be: a snapshot took its place, and which, is known here.
+void RaftInvariants::CheckInstalled(NodeId member, const Member& of, uint64_t told) {
+  const bool right = told == of.installed || (of.installing != 0 && told == of.installing);
+  findings_.Expect(right,
+                   "durability: the store of {} says that it came as a snapshot of entry {}, its "
+                   "last was of {}{}",
+                   member.value(), told, of.installed,
+                   of.installing == 0 ? "" : fmt::format(" or {}", of.installing));
+}
+
+// The members that a state is kept with are those of the last change up to there.
+void RaftInvariants::CheckConfiguration(NodeId member, uint64_t applied,
+                                        const std::string& encoded) {
+  if (LogIndex(applied) > committed()) return;  // told elsewhere
+  const raft::Configurations& known = Committed();
+  std::string expected;  // none before the first change
+  if (first_change_ && LogIndex(applied) >= *first_change_) {
+    expected = raft::EncodeConfiguration(known.At(LogIndex(applied)));
+  }
+  findings_.Expect(encoded == expected,
+                   "durability: the store of {} stands at entry {} with {} members", member.value(),
+                   applied, encoded.empty() ? "no" : "other");
+}
+
 void RaftInvariants::OnCrash(NodeId member) {
   // It may not have come so far as to start.
   const auto found = members_.find(member);
   if (found != members_.end()) found->second.view = {};
 }
 
-void RaftInvariants::OnDamaged(NodeId member) {
+void RaftInvariants::OnDamaged(NodeId member, const DamagedLog& damage) {
   const auto found = members_.find(member);
-  if (found != members_.end()) found->second.damaged = true;
+  if (found != members_.end()) found->second.damage = damage;
+}
+
+void RaftInvariants::OnCrashImage(NodeId member, const raft::WalContents& recovered) {
+  const std::string wrong = At(member).mirror.WhatIfFound(recovered);
+  findings_.Expect(wrong.empty(), "durability: if the power went now, {} {}", member.value(),
+                   wrong);
 }
 
 void RaftInvariants::OnWiped(NodeId member) { members_.erase(member); }
@@ -219,7 +254,9 @@ void RaftInvariants::OnInstall(NodeId member, const kv::LogPosition& position, i
                    "not committed",
                    member.value(), position.index, position.term);
   CheckRevision(member, position.index, revision);
-  of.applied = of.installed = position.index;
+  CheckConfiguration(member, position.index, position.configuration);
+  of.applied = of.installed = of.without_log = position.index;
+  of.installing = 0;
   of.revision = revision;
 }
 
@@ -249,7 +286,11 @@ void RaftInvariants::OnView(NodeId member, const CoreView& view) {
   if (view == of.view) return;
   const CoreView before = std::exchange(of.view, view);
   CheckMonotone(member, before, view);
-  if (view.log_starts_anew) return;  // what passed the seams is the old one
+  if (view.log_starts_anew) {  // what passed the seams is the old one
+    const bool comes = !before.log_starts_anew && view.last_index > LogIndex(of.applied);
+    if (comes) of.installing = view.last_index.value();
+    return;
+  }
   CheckLog(member, of);
   const MirroredMember& mirror = of.mirror;
   if (view.leading && (!before.leading || before.term != view.term)) {
@@ -311,7 +352,13 @@ void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_befo
 }
 
 const raft::Configurations& RaftInvariants::Committed() {
-  while (looked_at_ < committed()) configurations_->OnAppend(checker_.Committed(++looked_at_));
+  while (looked_at_ < committed()) {
+    const raft::Entry& entry = checker_.Committed(++looked_at_);
+    configurations_->OnAppend(entry);
+    if (entry.kind == raft::EntryKind::kConfiguration && !first_change_) {
+      first_change_ = entry.index;
+    }
+  }
   return *configurations_;
 }
 
@@ -349,7 +396,7 @@ void RaftInvariants::CheckLog(NodeId member, const Member& of) {
                    of.view.last_index.value(), log.last_index().value());
   const LogIndex durable = of.view.durable;
   findings_.Expect(
-      durable <= LogIndex(of.installed) || of.mirror.disk().Covers(durable, log.TermAt(durable)),
+      durable <= LogIndex(of.without_log) || of.mirror.disk().Covers(durable, log.TermAt(durable)),
       "durability: {} counts on entry {} of term {}, which is not on its disk", member.value(),
       durable.value(), log.TermAt(durable).value());
 }

@@ -42,6 +42,7 @@ struct StoreView {
   uint64_t applied = 0;
   uint64_t installed = 0;  // kv::Store::installed_index
   int64_t revision = 0;
+  std::string configuration = {};  // of kv::LogPosition
 };
 
 class RaftInvariants {
@@ -58,7 +59,7 @@ class RaftInvariants {
   // The process is gone, however it ended; its disk is not.
   void OnCrash(raft::NodeId member);
   // Its disk, at rest, was damaged: the next run may find entries lost, if it says so.
-  void OnDamaged(raft::NodeId member);
+  void OnDamaged(raft::NodeId member, const DamagedLog& damage);
   // Its disk is gone too, and what the next OnStart finds is believed. The promises of its earlier
   // life still bind it.
   void OnWiped(raft::NodeId member);
@@ -103,6 +104,10 @@ class RaftInvariants {
   std::optional<raft::WriteId> OldestWrite(raft::NodeId member) {
     return At(member).mirror.OldestWrite();
   }
+  // A new log is on its way to the disk, in place of the one that a snapshot has made useless.
+  bool ResetUnderWay(raft::NodeId member) { return At(member).mirror.ResetUnderWay(); }
+  // If the power went now, its log could be found as `recovered`: that must be right.
+  void OnCrashImage(raft::NodeId member, const raft::WalContents& recovered);
   // Every configuration that may decide something from now on: the newest that is committed, and
   // those after it in any member's log. None if no member has ever started.
   std::vector<raft::Configuration> ConfigurationsAhead();
@@ -114,10 +119,12 @@ class RaftInvariants {
     MirroredMember mirror;
     CoreView view;                       // after the last event of this run
     raft::LogIndex configuration_index;  // of the newest one in its log then
-    bool damaged = false;                // since its last run began
+    std::optional<DamagedLog> damage;    // since its last run began
     uint64_t applied = 0;                // by the store, in this run or before it
-    uint64_t installed = 0;  // the last snapshot of the store; what it holds needs no log
-    int64_t revision = 0;    // of the store
+    int64_t revision = 0;                // of the store
+    uint64_t installed = 0;              // of which entry its last snapshot was; 0 if it had none
+    uint64_t installing = 0;             // of which one is taking its place; 0 if none
+    uint64_t without_log = 0;            // up to here the store holds what the log need not
   };
 
   Member& At(raft::NodeId member);
@@ -126,6 +133,8 @@ class RaftInvariants {
   void CheckHardState(raft::NodeId member, const raft::HardState& now,
                       const raft::HardState& before);
   void CheckStore(raft::NodeId member, const Member& of);
+  void CheckInstalled(raft::NodeId member, const Member& of, uint64_t told);
+  void CheckConfiguration(raft::NodeId member, uint64_t applied, const std::string& encoded);
   void CheckRevision(raft::NodeId member, uint64_t index, int64_t revision);
   void CheckReset(raft::NodeId member, const Member& of, const raft::LogStart& to);
   bool IsCommitted(raft::LogIndex index, raft::Term term) const;
@@ -145,6 +154,7 @@ class RaftInvariants {
   // Of the committed entries up to `looked_at_`, from the one that all members begin with.
   std::optional<raft::Configurations> configurations_;
   raft::LogIndex looked_at_;
+  std::optional<raft::LogIndex> first_change_;  // of the configuration, among them
 };
 
 }  // namespace conclave::sim

@@ -50,6 +50,14 @@ class Puppet {
     rules_.OnCrash(id_);
     Start();
   }
+  // Its disk is damaged at rest. The log had `before` when what was touched came to it; what was
+  // written last is whole.
+  void Damage(std::vector<raft::Entry> before) {
+    DamagedLog damage{.start_told = true};
+    damage.before.push_back(DiskOf(disk_));
+    damage.before.back().entries = std::move(before);
+    rules_.OnDamaged(id_, damage);
+  }
   // What the next start finds.
   raft::WalContents& disk() { return disk_; }
 

@@ -31,7 +31,7 @@ class RaftInvariantsLossTest : public RaftInvariantsTest {
 };
 
 TEST_F(RaftInvariantsLossTest, ALossThatIsToldIsWell) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.Restart();
   b_.Look();
@@ -46,14 +46,14 @@ TEST_F(RaftInvariantsLossTest, ALossWithoutDamage) {
 }
 
 TEST_F(RaftInvariantsLossTest, ALossThatIsNotTold) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(0);
   b_.Restart();
   ExpectProblem("durability", "2 lacks entry 2 of term 1, which was durable");
 }
 
 TEST_F(RaftInvariantsLossTest, ALossThatIsForgotten) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.Restart();
   b_.disk().lost_through = LogIndex(0);
@@ -61,8 +61,55 @@ TEST_F(RaftInvariantsLossTest, ALossThatIsForgotten) {
   ExpectProblem("durability", "2 has forgotten that it lost entries up to 2");
 }
 
+TEST_F(RaftInvariantsLossTest, MoreIsMissingThanWasTouched) {
+  b_.WriteAndSync({Command(3, 1, "y")});
+  b_.Damage({Noop(1, 1), Command(2, 1, "x")});
+  LoseEntry2(3);
+  b_.Restart();
+  ExpectProblem("durability", "2 lacks entry 2 of term 1, which was durable");
+}
+
+TEST_F(RaftInvariantsLossTest, MoreIsSaidToBeMissingThanThereWas) {
+  b_.Damage({Noop(1, 1)});
+  LoseEntry2(3);
+  b_.Restart();
+  ExpectProblem("durability", "2 lacks entry 2 of term 1, which was durable");
+}
+
+// Entry 1 was replaced by what is missing, and entry 2 came after that.
+TEST_F(RaftInvariantsLossTest, WhatComesAfterDamageIsJoinedToWhatWasBefore) {
+  b_.EnterTerm(2, 0);
+  b_.WriteAndSync({Noop(1, 2)});
+  b_.WriteAndSync({Command(2, 2, "y")});
+  b_.Damage({Noop(1, 1)});
+  b_.disk().entries = {Noop(1, 1), Command(2, 2, "y")};
+  b_.Restart();
+  ExpectProblem("durability", "2 lacks entry 1 of term 2, which was durable");
+}
+
+// The power goes between the entries and the record that says that nothing is missing any more.
+TEST_F(RaftInvariantsLossTest, WhatIsFilledUpMayNotBeKnownToBeComplete) {
+  b_.Damage({Noop(1, 1)});
+  LoseEntry2(2);
+  b_.Restart();
+  raft::AppendTask rest;
+  rest.write = raft::WriteId(100);
+  rest.entries = {Command(2, 1, "x")};
+  rest.complete = true;
+  for (const uint64_t told : {2, 0}) {
+    rules_.OnAppend(NodeId(2), rest);
+    b_.disk().entries = {Noop(1, 1), Command(2, 1, "x")};
+    b_.disk().lost_through = LogIndex(told);
+    b_.Restart();
+    EXPECT_THAT(rules_.problems(), IsEmpty());
+  }
+  b_.disk().lost_through = LogIndex(2);
+  b_.Restart();
+  EXPECT_THAT(rules_.problems(), testing::Not(IsEmpty())) << "it was complete";
+}
+
 TEST_F(RaftInvariantsLossTest, DamageTakesNoVote) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.disk().hard_state.vote = raft::kNoNode;
   b_.Restart();
@@ -70,7 +117,7 @@ TEST_F(RaftInvariantsLossTest, DamageTakesNoVote) {
 }
 
 TEST_F(RaftInvariantsLossTest, WhatWasAcknowledgedBeforeStillCounts) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.Restart();
   a_.Commit(2);
@@ -78,7 +125,7 @@ TEST_F(RaftInvariantsLossTest, WhatWasAcknowledgedBeforeStillCounts) {
 }
 
 TEST_F(RaftInvariantsLossTest, WhatIsLostIsNotAcknowledgedAgain) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.Restart();
   b_.Acknowledge(1, 1, 2);
@@ -86,7 +133,7 @@ TEST_F(RaftInvariantsLossTest, WhatIsLostIsNotAcknowledgedAgain) {
 }
 
 TEST_F(RaftInvariantsLossTest, WhatIsFilledUpIsAcknowledged) {
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   LoseEntry2(2);
   b_.Restart();
   b_.WriteAndSync({Command(2, 1, "x")});

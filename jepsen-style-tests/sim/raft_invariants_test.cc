@@ -448,7 +448,7 @@ TEST_F(RaftInvariantsTest, WhatIsLeftOfADamagedLogMayHaveBeenReplaced) {
   b_.WriteAndSync({Command(1, 1, "old")});
   b_.EnterTerm(2, 0);
   b_.WriteAndSync({Noop(1, 2), Command(2, 2, "x")});
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Command(1, 1, "old")});
   b_.disk().entries = {Command(1, 1, "old")};
   b_.disk().lost_through = LogIndex(2);
   b_.Restart();
@@ -457,7 +457,7 @@ TEST_F(RaftInvariantsTest, WhatIsLeftOfADamagedLogMayHaveBeenReplaced) {
 
 TEST_F(RaftInvariantsTest, ALogSaysThatItLostLessThanItHeld) {
   Commit2();
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({});
   b_.disk().entries.clear();
   b_.disk().lost_through = LogIndex(1);
   b_.Restart();
@@ -466,7 +466,7 @@ TEST_F(RaftInvariantsTest, ALogSaysThatItLostLessThanItHeld) {
 
 TEST_F(RaftInvariantsTest, TheRestOfALogHasAnotherEntry) {
   Commit2();
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   b_.disk().entries.pop_back();
   b_.disk().entries.front() = Command(1, 1, "y");
   b_.disk().lost_through = LogIndex(2);
@@ -478,7 +478,7 @@ TEST_F(RaftInvariantsTest, TheRestOfALogHasAnotherEntry) {
 TEST_F(RaftInvariantsTest, AVoteIsLostWithTheEntries) {
   Commit2();
   b_.VoteFor(1, 3);
-  rules_.OnDamaged(NodeId(2));
+  b_.Damage({Noop(1, 1)});
   b_.disk().hard_state.vote = raft::kNoNode;
   b_.disk().entries.pop_back();
   b_.disk().lost_through = LogIndex(2);

@@ -7,6 +7,8 @@
 #include "kvstore/engine/memory_engine.h"
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
+#include "raft/base/crash_images.h"
+#include "raft/base/manual_executor.h"
 #include "raft/base/text.h"
 
 namespace conclave::sim {
@@ -36,6 +38,7 @@ World::World(const WorldOptions& options, Random random, Trace* trace)
       trace_(trace),
       network_(&scheduler_, options.network, random_.Stream("network")),
       atlas_(options.voters, random_),
+      images_(random_.Stream("crash images")),
       calls_(options.voters + options.learners) {
   for (size_t i = 1; i <= options.voters + options.learners; ++i) {
     (i <= options.voters ? initial_.voters : initial_.learners).push_back(raft::NodeId(i));
@@ -78,6 +81,7 @@ void World::StartMember(size_t position) {
 
 void World::OnStarted(Member& member) {
   Note("{} starts", member.name());
+  unread_.erase(member.position());
   for (const auto& other : members_) {
     if (other->id() != member.id()) Connect(member.id(), other->id());
   }
@@ -116,10 +120,31 @@ void World::OnEnded(Member& member, EndOfProcess how) {
   }
 }
 
+void World::OnLeads(Member& member, raft::Term term) {
+  Note("{} leads term {}", member.name(), term.value());
+  if (leader_observer_) leader_observer_(member);
+}
+
+// Only damage that left no way to tell where the log starts may keep a member from starting, or a
+// disk without room.
 void World::OnRefusedToStart(Member& member, const absl::Status& why) {
-  const bool damaged = atlas_.MayDamage(member.position()) && member.broken();
-  if (damaged || member.disk().full()) return;
+  const auto unread = unread_.find(member.position());
+  const bool damaged =
+      unread != unread_.end() && (!unread->second.start_told || unread->second.damaged_before);
+  if (damaged && member.broken()) return;
+  if (member.disk().full() && absl::IsResourceExhausted(why)) return;
   Report(fmt::format("durability: refused to start: {}: {}", member.name(), MessageOf(why)));
+}
+
+void World::OnDamaged(size_t position, std::unique_ptr<MemoryFileSystem> sound) {
+  Member& member = *members_[position];
+  std::optional<DamagedLog> damage =
+      FindDamage(std::move(sound), member.disk(), member.wal_options());
+  if (!damage) return;
+  Note("the log of {} is damaged", member.name());
+  damaged_.insert(position);
+  invariants_.OnDamaged(member.id(), *damage);
+  unread_[position] = *std::move(damage);
 }
 
 void World::AfterEvent(Member& member) {
@@ -133,7 +158,30 @@ void World::AfterEvent(Member& member) {
   }
   CheckHeldLog(member);
   CheckStall(member);
+  CheckCrashImages(member);
   if (event_observer_) event_observer_(member);
+}
+
+// While a log is started anew, and once more when that is done, the power could go at any moment:
+// the log of before, with the new state, or the new log is there then, and never a mix.
+void World::CheckCrashImages(Member& member) {
+  constexpr uint64_t kTriesMax = 12;  // for each reset
+  constexpr int kTorn = 2;
+  const auto tried = images_tried_.find(member.position());
+  const bool under_way = invariants_.ResetUnderWay(member.id());
+  if (!under_way && tried == images_tried_.end()) return;
+  const bool enough = tried != images_tried_.end() && tried->second >= kTriesMax;
+  if (under_way && enough) return;
+  if (!under_way) images_tried_.erase(tried);
+  if (under_way) ++images_tried_[member.position()];
+  if (damaged_.contains(member.position())) return;
+  ForEachCrashImage(member.disk(), kTorn, images_, [&](MemoryFileSystem& image) {
+    ManualExecutor lane;
+    const auto opened = raft::Wal::Open(image, member.wal_options(), &lane);
+    if (opened.ok()) return invariants_.OnCrashImage(member.id(), opened->contents);
+    Report(fmt::format("durability: crash image: {} would not open its log: {}", member.name(),
+                       MessageOf(opened.status())));
+  });
 }
 
 // A leader whose disk stalls notices after an election timeout, and has another one to hand over;

@@ -17,6 +17,7 @@
 
 #include "jepsen-style-tests/checker/kv_history.h"
 #include "jepsen-style-tests/checker/lease_rules.h"
+#include "jepsen-style-tests/sim/damaged_log.h"
 #include "jepsen-style-tests/sim/fault_atlas.h"
 #include "jepsen-style-tests/sim/member.h"
 #include "jepsen-style-tests/sim/network.h"
@@ -94,10 +95,12 @@ class World : public StoreObserver {
     ever_changed_ = true;
   }
   void ChangeEnds(bool outcome_known);
+  // No change of membership can come about any more, unless somebody asks for one.
+  bool MembersSettled() { return !ChangesUnderWay() && !VotesArePending(); }
   bool ChangesUnderWay() const { return changes_open_ > 0 || scheduler_.Now() < changes_until_; }
 
-  // The member's log has been damaged while it did not run.
-  void OnDamaged(size_t position);
+  // The member's log has been damaged while it did not run; `sound` is its disk as it was.
+  void OnDamaged(size_t position, std::unique_ptr<MemoryFileSystem> sound);
   // It holds all that it ever held.
   bool IsWhole(size_t position) { return !member(position).gone() && !damaged_.contains(position); }
   // Who is in any configuration that may still decide something, but for `except`, has a machine
@@ -122,6 +125,11 @@ class World : public StoreObserver {
   // Called after every event of a member that lives; null for nobody. Must not end it at once.
   void SetEventObserver(std::function<void(Member&)> observer) {
     event_observer_ = std::move(observer);
+  }
+
+  // Called when a member begins to lead, in the middle of its event; null for nobody.
+  void SetLeaderObserver(std::function<void(Member&)> observer) {
+    leader_observer_ = std::move(observer);
   }
 
   // ---- What clients do. ----
@@ -154,6 +162,7 @@ class World : public StoreObserver {
   void BurySoon(Member& member);
   void OnStarted(Member& member);
   void OnEnded(Member& member, EndOfProcess how);
+  void OnLeads(Member& member, raft::Term term);
   // It has applied its own removal, or was told of it.
   void OnRemoved(Member& member);
   // It may have applied the removal of others, and tells them when they connect.
@@ -175,6 +184,7 @@ class World : public StoreObserver {
   void Disconnect(raft::NodeId from, raft::NodeId peer, Duration after);
   void CheckHeldLog(Member& member);
   void CheckStall(Member& member);
+  void CheckCrashImages(Member& member);
   void BreakCalls(Member& member, bool silently);
   Duration Between(Duration low, Duration high);
 
@@ -185,6 +195,7 @@ class World : public StoreObserver {
   Network network_;
   RaftInvariants invariants_;
   FaultAtlas atlas_;
+  Random images_;  // of what crashes would leave
   std::vector<etcdserverpb::Member> bootstrap_;
   raft::Configuration initial_;
   std::vector<std::unique_ptr<Member>> members_;
@@ -192,13 +203,16 @@ class World : public StoreObserver {
   std::map<raft::NodeId, size_t> positions_;
   std::set<std::pair<size_t, int64_t>> told_;  // positions and starts of those that know
   raft::Configuration configuration_;
-  std::set<size_t> damaged_;  // and not known to be whole again
+  std::set<size_t> damaged_;                 // and not known to be whole again
+  std::map<size_t, DamagedLog> unread_;      // damage that no run has come across yet
+  std::map<size_t, uint64_t> images_tried_;  // of the present reset of a log, by member
   size_t changes_open_ = 0;
   bool ever_changed_ = false;
   Instant changes_until_{};
   std::set<std::pair<size_t, size_t>> broken_connections_;
   std::vector<std::vector<std::weak_ptr<ClientCall>>> calls_;  // open ones, by member
   std::function<void(Member&)> event_observer_;
+  std::function<void(Member&)> leader_observer_;
   // Of a leader, the write that its disk is at, and since when; by member.
   struct LeaderWrite {
     std::optional<raft::WriteId> write = {};

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -29,11 +29,18 @@ constexpr Duration kStartMax = Seconds(1);
 constexpr Duration kVotesGivenMax = Seconds(30);
 constexpr size_t kMachinesMax = 16;  // over a run
 constexpr size_t kVotersMax = 7;
+constexpr int kHastyMax = 6;  // over a run
+
+Outcome OutcomeOf(const absl::Status& status) {
+  if (status.ok()) return Outcome::kOk;
+  return CertainlyNotApplied(status) ? Outcome::kFail : Outcome::kInfo;
+}
 
 class Membership : public Workload {
  public:
   Membership(World* world, History* history, Random drawn)
       : Workload("membership", world, history, drawn) {}
+  ~Membership() override { world().SetLeaderObserver(nullptr); }
 
   bool disturbs() const override { return true; }
   bool changes_members() const override { return true; }
@@ -41,6 +48,11 @@ class Membership : public Workload {
     for (uint64_t n = random().Between(1, 2); n > 0; --n) {
       Spawn(Operator(NewSession({.choice = MemberChoice::kRandom, .timeout = kTimeout})));
     }
+    world().SetLeaderObserver([this](sim::Member& leader) {
+      if (!loading() || hasty_left_ == 0 || !random().OneIn(3)) return;
+      --hasty_left_;
+      Spawn(ChangeInHaste(&leader));
+    });
   }
   Co<void> FinalReads(Session& session) override;
   std::vector<checker::Report> Check() override;
@@ -57,6 +69,14 @@ class Membership : public Workload {
     }
   };
 
+  // A member was to be given another URL.
+  struct UrlUpdate {
+    std::string url;
+    Outcome outcome = Outcome::kInfo;
+    int64_t called_ns = 0;
+    int64_t returned_ns = 0;
+  };
+
   Co<void> Operator(Session& session);
   Co<void> ChangeOne(Session& session);
   Co<void> Add(Session& session, bool learner);
@@ -64,6 +84,7 @@ class Membership : public Workload {
   Co<void> Update(Session& session, uint64_t id);
   Co<void> Promote(Session& session, uint64_t id);
   Co<void> ChangeVotesTogether();
+  Co<void> ChangeInHaste(sim::Member* leader);
   Co<void> LoseDisk(Session& session, uint64_t id);
 
   template <typename Response>
@@ -76,16 +97,18 @@ class Membership : public Workload {
   bool IsGone(uint64_t id);
   std::string NewUrl() { return fmt::format("http://machine-{}:2380", ++urls_); }
   void CheckAnswers(checker::ReportDraft& draft) const;
+  void CheckUrls(checker::ReportDraft& draft) const;
   void CheckConfiguration(checker::ReportDraft& draft);
 
   std::vector<Member> members_;  // as last listed
   size_t wanted_voters_ = 3;
   uint64_t urls_ = 0;
-  std::map<std::string, Asked> additions_;             // by peer URL
-  std::map<std::string, uint64_t> ids_;                // of additions that were answered
-  std::map<uint64_t, Asked> removals_;                 // by id
-  std::map<uint64_t, Asked> promotions_;               // likewise
-  std::map<uint64_t, std::set<std::string>> urls_of_;  // that it was given, whatever came of it
+  std::map<std::string, Asked> additions_;              // by peer URL
+  std::map<std::string, uint64_t> ids_;                 // of additions that were answered
+  std::map<uint64_t, Asked> removals_;                  // by id
+  std::map<uint64_t, Asked> promotions_;                // likewise
+  std::map<uint64_t, std::vector<UrlUpdate>> updates_;  // likewise
+  int hasty_left_ = kHastyMax;
 };
 
 Co<void> Membership::Operator(Session& session) {
@@ -175,10 +198,13 @@ Co<void> Membership::Remove(Session& session, uint64_t id) {
 
 Co<void> Membership::Update(Session& session, uint64_t id) {
   const std::string url = NewUrl();
-  urls_of_[id].insert(url);
   world().ChangeBegins();
   const auto updated = co_await session.MemberUpdate(id, url);
   End(updated);
+  updates_[id].push_back({.url = url,
+                          .outcome = updated.outcome,
+                          .called_ns = updated.called_ns,
+                          .returned_ns = updated.returned_ns});
 }
 
 Co<void> Membership::Promote(Session& session, uint64_t id) {
@@ -232,6 +258,52 @@ Co<void> Membership::ChangeVotesTogether() {
     removals_[voter].Take(outcome == 0   ? Outcome::kOk
                           : outcome == 1 ? Outcome::kFail
                                          : Outcome::kInfo);
+  }
+}
+
+// The service asks for one change at a time, of a leader that has applied all before it. Raft must
+// not rely on that: a leader that has only just been elected is asked for two at once, and puts
+// both off until it may. A learner comes and goes.
+Co<void> Membership::ChangeInHaste(sim::Member* leader) {
+  Member added;
+  added.set_id(random().Next() | 1);
+  added.set_islearner(true);
+  added.add_peerurls(NewUrl());
+  const raft::NodeId id(added.id());
+  etcdserverpb::MemberRemoveRequest removal;
+  removal.set_id(added.id());
+  world().Note("{} is asked in haste for two changes", leader->name());
+  world().ChangeBegins();
+  struct Outcomes {
+    Outcome addition = Outcome::kInfo;
+    Outcome removal = Outcome::kInfo;
+  };
+  const auto outcomes = std::make_shared<Outcomes>();
+  Callback<bool> over([&](const Callback<bool>::Done& done) {
+    world().scheduler().After(kTimeout, [done] { done(true); });
+    leader->lane().Deliver([leader, outcomes, done, id, addition = added.SerializeAsString(),
+                            removal = removal.SerializeAsString()] {
+      leader->node().ChangeMembers(kv::CommandKind::kMemberAdd, addition,
+                                   {{raft::MemberChangeKind::kAddLearner, id}},
+                                   [outcomes](const kv::ApplyResult& result) {
+                                     outcomes->addition = OutcomeOf(result.status);
+                                   });
+      leader->node().ChangeMembers(kv::CommandKind::kMemberRemove, removal,
+                                   {{raft::MemberChangeKind::kRemove, id}},
+                                   [outcomes, done](const kv::ApplyResult& result) {
+                                     outcomes->removal = OutcomeOf(result.status);
+                                     done(true);
+                                   });
+    });
+  });
+  co_await over;
+  const Outcomes known = *outcomes;
+  world().ChangeEnds(known.addition != Outcome::kInfo && known.removal != Outcome::kInfo);
+  additions_[added.peerurls(0)].Take(known.addition);
+  if (known.addition == Outcome::kOk) ids_[added.peerurls(0)] = added.id();
+  // A removal may be refused because there never was such a member.
+  if (known.addition == Outcome::kOk || known.removal != Outcome::kFail) {
+    removals_[added.id()].Take(known.removal);
   }
 }
 
@@ -323,6 +395,33 @@ void Membership::CheckAnswers(checker::ReportDraft& draft) const {
   }
 }
 
+// A member is listed with the URL that it was given last, as far as the answers tell.
+void Membership::CheckUrls(checker::ReportDraft& draft) const {
+  for (const Member& member : members_) {
+    const auto found = updates_.find(member.id());
+    if (found == updates_.end()) continue;
+    const std::vector<UrlUpdate>& updates = found->second;
+    const std::string listed = member.peerurls().empty() ? "none" : member.peerurls(0);
+    const auto update =
+        std::find_if(updates.begin(), updates.end(),
+                     [&listed](const UrlUpdate& given) { return given.url == listed; });
+    if (update != updates.end() && update->outcome == Outcome::kFail) {
+      draft.Fail("refused-update",
+                 fmt::format("{:x} has {}, but that was refused", member.id(), listed));
+    }
+    // One whose outcome is unknown may have been made at any time since.
+    const bool maybe = update != updates.end() && update->outcome == Outcome::kInfo;
+    const bool replaced = std::any_of(updates.begin(), updates.end(), [&](const UrlUpdate& other) {
+      return other.outcome == Outcome::kOk &&
+             (update == updates.end() || other.called_ns > update->returned_ns);
+    });
+    if (replaced && !maybe) {
+      draft.Fail("lost-update",
+                 fmt::format("{:x} has {}, which was replaced", member.id(), listed));
+    }
+  }
+}
+
 // The member list is the configuration. Only who cannot catch up, for want of a machine, may be
 // without the vote that is due.
 void Membership::CheckConfiguration(checker::ReportDraft& draft) {
@@ -350,8 +449,10 @@ void Membership::CheckConfiguration(checker::ReportDraft& draft) {
 std::vector<checker::Report> Membership::Check() {
   checker::ReportDraft draft("membership", "changes");
   CheckAnswers(draft);
+  CheckUrls(draft);
   CheckConfiguration(draft);
-  return {std::move(draft).Finish(additions_.size() + removals_.size() + promotions_.size())};
+  return {std::move(draft).Finish(additions_.size() + removals_.size() + promotions_.size() +
+                                  updates_.size())};
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "raft/base/seeded_bug.h"
 
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
@@ -10,11 +12,23 @@
 namespace conclave {
 namespace {
 
+using testing::HasSubstr;
 using testing::MatchesRegex;
 
 #if !CONCLAVE_SIMULATION
 static_assert(!SEEDED_BUG(kVoteBeforeSync), "no bug in production, and none at run time");
 #endif
+
+// vote-before-sync is kVoteBeforeSync.
+std::string EnumeratorOf(std::string_view name) {
+  std::string enumerator = "k";
+  bool capital = true;
+  for (const char c : name) {
+    if (c != '-') enumerator += capital ? static_cast<char>(c - 'a' + 'A') : c;
+    capital = c == '-';
+  }
+  return enumerator;
+}
 
 TEST(SeededBugTest, EveryBugHasItsOwnNumberAndName) {
   int last_number = 0;
@@ -32,6 +46,18 @@ TEST(SeededBugTest, EveryBugSaysWhatItIsAndWhatShouldFindIt) {
     EXPECT_THAT(std::string(entry.name), MatchesRegex("[a-z]+(-[a-z]+)+"));
     EXPECT_FALSE(entry.description.empty()) << entry.name;
     EXPECT_FALSE(entry.checker.empty()) << entry.name;
+  }
+}
+
+// What the simulator cannot find is found by a test that switches it on.
+TEST(SeededBugTest, AUnitTestThatFindsOneIsThere) {
+  constexpr std::string_view kUnitTest = "unit test: ";
+  for (const SeededBugEntry& entry : SeededBugs()) {
+    if (!entry.checker.starts_with(kUnitTest)) continue;
+    const std::string path(entry.checker.substr(kUnitTest.size()));
+    std::ifstream file(CONCLAVE_SOURCE_DIR "/" + path);
+    const std::string source{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_THAT(source, HasSubstr("SeededBug::" + EnumeratorOf(entry.name))) << path;
   }
 }
 

@@ -116,13 +116,12 @@ void ClusterChecker::OnLeader(NodeId leader, Term term, const Configuration& con
   findings_.Expect(disk.hard_state == HardState{term, leader},
                    "election safety: {} leads term {} without a durable vote for itself",
                    leader.value(), term.value());
-  // What was committed in later terms a leader of this one need not have: it may learn of its
-  // votes when they have long been overtaken. Terms ascend, so the rest is a prefix.
-  const auto end = std::partition_point(committed_.begin(), committed_.end(),
-                                        [&](const Entry& entry) { return entry.term < term; });
-  if (end == committed_.begin()) return;
+  // What was committed in later terms, whatever term it is of, a leader of this one need not have:
+  // it may learn of its votes when they have long been overtaken.
+  const auto later = std::lower_bound(committed_in_.begin(), committed_in_.end(), term);
+  if (later == committed_in_.begin()) return;
   // Who has the last one in its term has all before it, by log matching.
-  const Entry& last = *std::prev(end);
+  const Entry& last = committed_[static_cast<size_t>(later - committed_in_.begin()) - 1];
   findings_.Expect(log.Covers(last.index, last.term),
                    "leader completeness: {} leads term {} without committed entry {} of term {}",
                    leader.value(), term.value(), last.index.value(), last.term.value());
@@ -156,6 +155,8 @@ void ClusterChecker::OnCommit(NodeId member, LogIndex commit, const Configuratio
       return;
     }
     committed_.push_back(*entry);
+    const Term before = committed_in_.empty() ? Term(0) : committed_in_.back();
+    committed_in_.push_back(std::max(before, log.hard_state.term));
   }
 }
 

@@ -69,7 +69,8 @@ class ClusterChecker {
   std::vector<absl::InlinedVector<Written, 1>> written_;
   std::map<std::pair<NodeId, Term>, NodeId> votes_;  // granted, real ones
   std::map<Term, NodeId> leaders_;
-  std::vector<Entry> committed_;  // by index - 1
+  std::vector<Entry> committed_;    // by index - 1
+  std::vector<Term> committed_in_;  // likewise: the term of who knew it first, ascending
 };
 
 }  // namespace conclave::raft

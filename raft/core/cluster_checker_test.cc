@@ -52,8 +52,9 @@ class ClusterCheckerTest : public testing::Test {
     const Disk disk = DiskOf(log, term, k1);
     checker_.OnLeader(k1, Term(term), ThreeVoters(), disk, disk);
   }
+  // In the term of its last entry.
   void Commits(NodeId member, uint64_t commit, const Terms& log) {
-    checker_.OnCommit(member, LogIndex(commit), ThreeVoters(), DiskOf(log, 9, kNoNode),
+    checker_.OnCommit(member, LogIndex(commit), ThreeVoters(), DiskOf(log, log.back(), kNoNode),
                       [&](NodeId id) { return disks_.contains(id) ? &disks_.at(id) : nullptr; });
   }
   void ExpectProblem(const std::string& rule) {
@@ -154,6 +155,26 @@ TEST_F(ClusterCheckerTest, ALeaderHasWhatWasCommittedBefore) {
   EXPECT_THAT(findings_.problems(), IsEmpty());
   Leads(6, {1, 6});
   ExpectProblem("leader completeness: 1 leads term 6 without committed entry 2 of term 1");
+}
+
+// The leader of term 3 commits an entry of term 1 with its own. Meanwhile the votes of term 2
+// arrive.
+TEST_F(ClusterCheckerTest, ALateLeaderNeedNotHaveOldEntriesOfALaterCommit) {
+  disks_ = {{k2, DiskOf({1, 1, 3}, 3, kNoNode)}, {k3, DiskOf({1, 1, 3}, 3, kNoNode)}};
+  Commits(k2, 1, {1});
+  Commits(k2, 3, {1, 1, 3});
+  Leads(2, {1});
+  EXPECT_THAT(findings_.problems(), IsEmpty());
+  Leads(4, {1});
+  ExpectProblem("leader completeness: 1 leads term 4 without committed entry 3 of term 3");
+}
+
+TEST_F(ClusterCheckerTest, ALeaderHasWhatWasCommittedInAnEarlierTermOnly) {
+  disks_ = {{k2, DiskOf({1, 1, 3}, 3, kNoNode)}, {k3, DiskOf({1, 1, 3}, 3, kNoNode)}};
+  Commits(k2, 2, {1, 1});
+  Commits(k2, 3, {1, 1, 3});
+  Leads(2, {1});
+  ExpectProblem("leader completeness: 1 leads term 2 without committed entry 2 of term 1");
 }
 
 TEST_F(ClusterCheckerTest, ACommitIsOnTheDisksOfAQuorum) {
