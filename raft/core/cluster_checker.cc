@@ -128,7 +128,7 @@ void ClusterChecker::OnLeader(NodeId leader, Term term, const Configuration& con
 }
 
 void ClusterChecker::OnCommit(NodeId member, LogIndex commit, const Configuration& configuration,
-                              const Disk& log, DiskOf disk_of) {
+                              const Disk& log, Holds holds) {
   if (!findings_.Expect(commit <= log.last_index(),
                         "state machine safety: {} believes {} to be committed, its log ends at {}",
                         member.value(), commit.value(), log.last_index().value())) {
@@ -141,10 +141,8 @@ void ClusterChecker::OnCommit(NodeId member, LogIndex commit, const Configuratio
   }
   if (commit <= committed()) return;
   const Term term = log.TermAt(commit);
-  const bool held = IsQuorum(configuration, [&](NodeId voter) {
-    const Disk* disk = disk_of(voter);
-    return disk != nullptr && disk->TermAt(commit) == term;
-  });
+  const bool held =
+      IsQuorum(configuration, [&](NodeId voter) { return holds(voter, commit, term); });
   findings_.Expect(held, "commit without quorum: {} commits {} of term {}, not on the disks",
                    member.value(), commit.value(), term.value());
   while (committed() < commit) {

@@ -25,7 +25,8 @@ bool IsQuorum(const Configuration& configuration, absl::FunctionRef<bool(NodeId)
 class ClusterChecker {
  public:
   // What is stable of a member's log; null if nothing is known of it.
-  using DiskOf = absl::FunctionRef<const Disk*(NodeId)>;
+  // Whether the entry of that term is on the member's disk, or was acknowledged from it.
+  using Holds = absl::FunctionRef<bool(NodeId, LogIndex, Term)>;
 
   explicit ClusterChecker(Findings* findings) : findings_(*findings) {}
 
@@ -42,7 +43,7 @@ class ClusterChecker {
   // The member now knows `commit` to be committed; `log` is its whole log, with `configuration` in
   // force.
   void OnCommit(NodeId member, LogIndex commit, const Configuration& configuration, const Disk& log,
-                DiskOf disk_of);
+                Holds holds);
   // The entry at `index` was handed to apply by a member whose stable storage is `disk`. `command`
   // is empty for an entry without one. The commit is already known.
   void OnApply(NodeId member, LogIndex index, std::string_view command, const Disk& disk);

@@ -52,10 +52,13 @@ class ClusterCheckerTest : public testing::Test {
     const Disk disk = DiskOf(log, term, k1);
     checker_.OnLeader(k1, Term(term), ThreeVoters(), disk, disk);
   }
+  bool IsHeld(NodeId id, LogIndex index, Term term) const {
+    return disks_.contains(id) && disks_.at(id).TermAt(index) == term;
+  }
   // In the term of its last entry.
   void Commits(NodeId member, uint64_t commit, const Terms& log) {
     checker_.OnCommit(member, LogIndex(commit), ThreeVoters(), DiskOf(log, log.back(), kNoNode),
-                      [&](NodeId id) { return disks_.contains(id) ? &disks_.at(id) : nullptr; });
+                      [&](auto... of) { return IsHeld(of...); });
   }
   void ExpectProblem(const std::string& rule) {
     EXPECT_THAT(findings_.problems(), ElementsAre(StartsWith(rule)));
@@ -189,7 +192,7 @@ TEST_F(ClusterCheckerTest, AJointCommitIsOnTheDisksOfBothQuorums) {
   const Configuration joint{.voters = {k1}, .outgoing = {k1, k2, k3}, .learners = {}};
   disks_ = {{k1, DiskOf({1}, 1, kNoNode)}};
   checker_.OnCommit(k1, LogIndex(1), joint, disks_.at(k1),
-                    [&](NodeId id) { return disks_.contains(id) ? &disks_.at(id) : nullptr; });
+                    [&](auto... of) { return IsHeld(of...); });
   ExpectProblem("commit without quorum: 1 commits 1 of term 1");
 }
 
@@ -238,7 +241,8 @@ class RequestCheckerTest : public ClusterCheckerTest {
     Disk disk;
     disk.hard_state = {Term(1), kNoNode};
     disk.entries = log_;
-    checker_.OnCommit(k1, disk.last_index(), ThreeVoters(), disk, [&](NodeId) { return &disk; });
+    checker_.OnCommit(k1, disk.last_index(), ThreeVoters(), disk,
+                      [](NodeId, LogIndex, Term) { return true; });
     requests_.OnCommit();
   }
 

@@ -121,8 +121,17 @@ void TestCluster::NoteRole(NodeId member, const RoleChange& change) {
 void TestCluster::Check(NodeId member) {
   const Core& of = core(member);
   checker_.OnCommit(member, of.commit(), of.configuration(), log(member),
-                    [this](NodeId id) { return nodes_.contains(id) ? &disk(id) : nullptr; });
+                    [this](NodeId id, LogIndex index, Term term) {
+                      return nodes_.contains(id) && HoldsOrHeld(nodes_.at(id), index, term);
+                    });
   requests_.OnCommit();
+}
+
+// What a member has lost it goes on to answer for, by not voting: an acknowledgement may be on its
+// way from before the loss.
+bool TestCluster::HoldsOrHeld(const Node& node, LogIndex index, Term term) {
+  const auto has = [&](const Disk& disk) { return disk.TermAt(index) == term; };
+  return has(node.disk) || std::any_of(node.damaged.begin(), node.damaged.end(), has);
 }
 
 void TestCluster::ProposeAll(NodeId member, const std::vector<std::string>& payloads) {
@@ -196,6 +205,7 @@ void TestCluster::Damage(NodeId member, LogIndex from) {
   CHECK(from > std::max(node.applied, node.disk.start.index) && from <= node.disk.last_index());
   if (node.lost_from.has_value() && *node.lost_from <= from) return;
   node.lost_from = from;
+  node.damaged.push_back(node.disk);
   node.lost_through = std::max(node.lost_through, node.disk.last_index());
 }
 
@@ -228,7 +238,10 @@ bool TestCluster::FinishWrite(NodeId member) {
   node.writes.pop_front();
   node.disk.Write(task);
   if (task.reset.has_value()) node.reset_owed = false;
-  if (task.complete) node.lost_through = LogIndex(0);
+  if (task.complete) {
+    node.lost_through = LogIndex(0);
+    node.damaged.clear();
+  }
   if (!task.entries.empty()) node.lost_from.reset();
   checker_.OnHardState(member, node.disk.hard_state);
   Send(member, task.after_durable);
@@ -385,7 +398,7 @@ void TestCluster::Settle() {
   int turns = 0;
   for (bool busy = true; busy;) {
     busy = false;
-    if (++turns > kTurnsMax) return findings_.Report("liveness: they never come to rest");
+    if (!findings_.Expect(++turns <= kTurnsMax, "liveness: no rest after {} turns", turns)) return;
     for (NodeId to : members_) {
       for (NodeId from : members_) busy |= Deliver(from, to);
       if (!alive(to)) continue;

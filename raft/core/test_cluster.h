@@ -174,12 +174,14 @@ class TestCluster {
     bool reset_owed = false;            // the state machine is ahead of what the log says
     std::optional<LogIndex> lost_from;  // what is gone of `disk` though the others count on it
     LogIndex lost_through;              // until filled up
+    std::vector<Disk> damaged;          // until then, as it was before each damage
     LogIndex applied;                   // what the state machine holds durably,
     size_t durable_commands = 0;        // and how many commands that are
     Instant deadline = kNever;
     uint64_t runs = 0;
   };
 
+  static bool HoldsOrHeld(const Node& node, LogIndex index, Term term);
   void Start(NodeId member);
   RecoveredState Recover(const Node& node) const;
   void Install(NodeId member, const LogStart& start);

@@ -44,7 +44,7 @@ void HandOverToPreferred(CoreState& state, Leader& leader, NodeId id) {
   const Peer& peer = leader.At(id);
   if (peer.priority <= state.config.leader_priority || state.now < leader.prefer_from) return;
   const bool caught_up = state.commit >= leader.term_start && peer.progress.match() >= state.commit;
-  if (leader.transferee != kNoNode || peer.lost_entries) return;
+  if (leader.transferee != kNoNode) return;
   if (!caught_up && !SEEDED_BUG(kPreferredLaggard)) {
     SIM_REACHED("raft.transfer.preferred_lags");
     return;
