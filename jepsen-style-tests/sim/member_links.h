@@ -49,6 +49,7 @@ class MemberLinks : public raft::Transport, public server::PeerCalls {
   };
 
   void SendOne(const raft::Message& message);
+  void Carry(const raft::Message& message, End to);
   void RefuseProposals(const raft::Message& message);
   void Answered(uint64_t question, absl::StatusOr<std::string> answer);
   static void Ask(World* world, std::weak_ptr<MemberLinks*> asker, raft::NodeId from,

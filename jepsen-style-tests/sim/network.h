@@ -50,6 +50,12 @@ class Network {
   // `deliver` runs at the receiving end: once, or as often as the carriage allows.
   void Send(End from, End to, Carriage carriage, Deliver deliver);
 
+  // Where messages are repeated: true for one in `times`.
+  bool RepeatsOneIn(uint64_t times) {
+    return options_.repeat_permille > 0 && random_.Below(times) == 0;
+  }
+  uint64_t Draw(uint64_t bound) { return random_.Below(bound); }  // below `bound`
+
   // One direction of a link. What arrives while it is cut is lost, but of streams, which
   // wait for its healing.
   void Cut(End from, End to) { links_[{from, to}].cut = true; }

@@ -334,19 +334,16 @@ void RaftInvariants::CheckChange(NodeId member, const Member& of) {
 void RaftInvariants::OnCommit(NodeId member, LogIndex commit, LogIndex last_before) {
   const MirroredMember& mirror = At(member).mirror;
   const Disk& log = mirror.log();
-  const auto disk_of = [this](NodeId id) -> const Disk* {
+  const auto holds = [this](NodeId id, LogIndex index, Term term) {
     const auto found = members_.find(id);
-    return found != members_.end() ? &found->second.mirror.promised() : nullptr;
-  };
-  const auto holds = [&](NodeId id) {
-    const Disk* const disk = disk_of(id);
-    return disk != nullptr && disk->TermAt(commit) == log.TermAt(commit);
+    return found != members_.end() && found->second.mirror.promised().TermAt(index) == term;
   };
   // Of the same event may be a change of who counts, after the commit.
   const raft::Configuration& before =
       mirror.ConfigurationAt(std::max(last_before, log.start.index));
-  const bool by_before = raft::IsQuorum(before, holds);
-  checker_.OnCommit(member, commit, by_before ? before : mirror.configuration(), log, disk_of);
+  const bool by_before =
+      raft::IsQuorum(before, [&](NodeId id) { return holds(id, commit, log.TermAt(commit)); });
+  checker_.OnCommit(member, commit, by_before ? before : mirror.configuration(), log, holds);
 }
 
 const raft::Configurations& RaftInvariants::Committed() {

@@ -202,7 +202,7 @@ void Storm::PassTime() {
 }
 
 void Storm::OneFault(NodeId member) {
-  const uint64_t kind = random_.Below(11);
+  const uint64_t kind = random_.Below(std::size(weights_));
   if (random_.Below(20) >= weights_[kind]) return;
   switch (kind) {
     case 0:
@@ -227,9 +227,29 @@ void Storm::OneFault(NodeId member) {
       return CrashWithDamage(member);
     case 9:
       return cluster_.Step(member, TransferRequested{random_.OneIn(2) ? kNoNode : Anybody()});
+    case 10:
+      return SendTruth(member);
     default:
       return cluster_.Compact(member, cluster_.status(member).applied);
   }
+}
+
+// Any piece of its log is what a leader may send at any time. Ours asks from where the logs agree
+// and sends all that it may; others need not.
+void Storm::SendTruth(NodeId leader) {
+  const NodeId to = Anybody();
+  if (!cluster_.core(leader).leading() || to == leader) return;
+  const Disk& log = cluster_.log(leader);
+  AppendRequest request;
+  request.prev_index = log.start.index + random_.Below(log.entries.size() + 1);
+  request.prev_term = log.TermAt(request.prev_index);
+  request.commit = cluster_.core(leader).commit();
+  const uint64_t following = log.last_index() - request.prev_index;
+  const uint64_t count = random_.Below(following + 1);
+  for (uint64_t i = 1; i <= count; ++i) {
+    request.entries.push_back(*log.Find(request.prev_index + i));
+  }
+  cluster_.Inject({leader, to, cluster_.core(leader).term(), request});
 }
 
 bool Storm::AllHave(const std::string& last) {

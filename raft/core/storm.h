@@ -37,6 +37,7 @@ class Storm {
   void ChangeMembers(NodeId member);
   void LeadersAct();
   void CrashWithDamage(NodeId member);
+  void SendTruth(NodeId leader);
   void RunApart();
   void OneEvent();
   void DeliverOne();
@@ -50,7 +51,7 @@ class Storm {
   bool damages_ = false;
   bool changes_ = false;
   bool apart_ = false;
-  uint64_t weights_[11] = {};
+  uint64_t weights_[12] = {};
   uint64_t proposals_ = 0;
 };
 
