@@ -17,8 +17,6 @@
 
 namespace conclave::raft {
 
-inline constexpr NodeId k1{1}, k2{2}, k3{3}, k4{4}, k5{5};
-
 class ClassicalBugTest : public testing::Test {
  protected:
   using Scenario = std::function<void(DrivenCluster&)>;

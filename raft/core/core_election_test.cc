@@ -10,8 +10,6 @@ namespace {
 
 using testing::IsEmpty;
 
-constexpr NodeId k1{1}, k2{2}, k3{3};
-
 class ElectionTest : public testing::Test {
  protected:
   void TearDown() override { EXPECT_THAT(cluster_.problems(), IsEmpty()); }

@@ -13,8 +13,6 @@ using testing::Field;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr NodeId k1{1}, k2{2}, k3{3};
-
 class ReadsTest : public testing::Test {
  protected:
   void SetUp() override { cluster_.Elect(k1); }

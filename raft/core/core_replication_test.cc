@@ -14,8 +14,6 @@ using testing::ElementsAre;
 using testing::Field;
 using testing::IsEmpty;
 
-constexpr NodeId k1{1}, k2{2}, k3{3};
-
 class ReplicationTest : public testing::Test {
  protected:
   explicit ReplicationTest(TestCluster::Options options = {}) : cluster_(options) {}

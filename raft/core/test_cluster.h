@@ -22,6 +22,9 @@
 
 namespace conclave::raft {
 
+// What scenarios call the members.
+inline constexpr NodeId k1{1}, k2{2}, k3{3}, k4{4}, k5{5};
+
 class TestCluster {
  public:
   struct Options {

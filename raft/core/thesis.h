@@ -14,7 +14,6 @@
 
 namespace conclave::raft {
 
-inline constexpr NodeId k1{1}, k2{2}, k3{3}, k4{4}, k5{5};
 using Commands = std::vector<std::string>;
 
 inline TestCluster::Options Cluster(size_t voters, size_t learners = 0) {
