@@ -115,6 +115,7 @@ class Run {
     world_.Note("a core is healed:{}", names);
     const LivenessProbe probe(&world_, &history_, members, random_.Stream("probe"));
     if (!RunUntil([&] { return probe.done(); }, ProgressMax())) {
+      NoteWhereAllStand();
       if (Sound()) world_.Report("liveness: a healed core does not serve: " + probe.Unserved());
       return false;
     }
@@ -155,6 +156,33 @@ class Run {
   uint32_t PriorityOf(const Member& member) const {
     const std::vector<uint32_t>& priorities = swarm_.world.leader_priorities;
     return member.position() < priorities.size() ? priorities[member.position()] : 0;
+  }
+
+  void NoteWhereAllStand() {
+    for (const size_t position : world_.Members()) {
+      Member& member = world_.member(position);
+      if (!member.running()) {
+        world_.Note("{} does not run", member.name());
+        continue;
+      }
+      const raft::CoreStatus status = member.node().core().Status();
+      const raft::Configuration& configuration = member.node().core().configuration();
+      world_.Note("{} ({}): {} of term {} under {}, log {} to {}, committed {}, voters {}{}{}{}",
+                  member.name(), status.id.value(), raft::ToString(status.role),
+                  status.term.value(), status.leader.value(), status.first_index.value(),
+                  status.last_index.value(), status.commit.value(), Ids(configuration.voters),
+                  configuration.joint() ? ", before " + Ids(configuration.outgoing) : "",
+                  configuration.IsVoter(status.id) ? "" : ", no voter itself",
+                  status.incomplete ? ", has lost entries" : "");
+    }
+  }
+
+  static std::string Ids(const std::vector<raft::NodeId>& ids) {
+    std::string text;
+    for (const raft::NodeId id : ids) {
+      text += (text.empty() ? "" : "+") + std::to_string(id.value());
+    }
+    return text;
   }
 
   // Of the voters that run.

@@ -169,7 +169,9 @@ std::optional<DamagedLog> FindDamage(std::unique_ptr<MemoryFileSystem> sound,
     found.before.push_back(contents ? DiskOf(*contents) : Disk());
     found.damaged_before |= contents && !contents->damage.empty();
   }
-  found.start_told = first != records.begin();
+  // Earlier damage may have left a log without the header that it began with.
+  found.start_told = std::any_of(records.begin(), first,
+                                 [](const Record& record) { return TellsStart(record.type); });
   for (auto record = std::next(first); record != records.end(); ++record) {
     if (record->touched || !TellsStart(record->type)) continue;
     found.start_told = true;

@@ -226,7 +226,11 @@ Co<void> Membership::ChangeVotesTogether() {
   for (const Member& member : leader->store().Members()) {
     const raft::NodeId id(member.id());
     if (configuration.IsVoter(id)) voter = member.id();
-    if (!member.islearner() && configuration.IsLearner(id)) voteless.push_back(member.id());
+    // Who has no machine never answers, and nobody asks here whether it has caught up.
+    const bool answers = world().FindMember(id) != nullptr;
+    if (!member.islearner() && configuration.IsLearner(id) && answers) {
+      voteless.push_back(member.id());
+    }
   }
   const bool removes = voteless.size() == 1 && configuration.voters.size() > 1 && voter != 0;
   if (!removes && voteless.size() < 2) co_return;
