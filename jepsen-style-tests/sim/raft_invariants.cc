@@ -200,13 +200,14 @@ void RaftInvariants::OnSent(const raft::Message& message) {
   if (std::holds_alternative<raft::TimeoutNow>(message.body)) CheckHandOver(message);
 }
 
-// Thesis 3.10: the target holds all that the leader holds, or the election may be lost.
+// Thesis 3.10: the target holds all that the leader holds, or the election may be lost. It may have
+// lost that since it said so; then it does not campaign.
 void RaftInvariants::CheckHandOver(const raft::Message& message) {
   const raft::Disk& log = At(message.from).mirror.log();
   const auto target = members_.find(message.to);
   const bool holds =
       target != members_.end() &&
-      target->second.mirror.disk().Covers(log.last_index(), log.TermAt(log.last_index()));
+      target->second.mirror.promised().Covers(log.last_index(), log.TermAt(log.last_index()));
   findings_.Expect(holds, "transfer: {} hands leadership to {}, which does not hold entry {}",
                    message.from.value(), message.to.value(), log.last_index().value());
 }
