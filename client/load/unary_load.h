@@ -1,5 +1,5 @@
-// Keeps a fixed number of unary calls outstanding on one thread: the engine of conclave-bench and
-// of the crash test's writer.
+// Keeps a fixed number of unary calls outstanding on one thread, or makes them at a fixed rate: the
+// engine of conclave-bench and of the crash test's writer.
 //
 // The client must cost less than the servers it measures, so: one completion queue polled by the
 // calling thread, no Protobuf in the loop (requests are bytes, responses are handed on as bytes),
@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,8 +30,8 @@ struct LoadCall {
 // How a call ended. Times are of std::chrono::steady_clock.
 struct LoadOutcome {
   const grpc::Status& status;
-  const grpc::ByteBuffer& response;  // valid when the status is OK
-  std::chrono::steady_clock::time_point began;
+  const grpc::ByteBuffer& response;             // valid when the status is OK
+  std::chrono::steady_clock::time_point began;  // or, if no slot was free then, was to begin
   std::chrono::steady_clock::time_point ended;
 };
 
@@ -50,6 +51,10 @@ struct LoadOptions {
   // How long a slot rests after a failed call, so that a cluster without leader is asked again and
   // not hammered.
   std::chrono::milliseconds pause_after_failure{20};
+  // An open load: so many calls are due each second whatever becomes of the earlier ones, so that
+  // a server that stands still is charged for all that came meanwhile. 0: a slot's next call
+  // begins when its last one has ended.
+  std::uint32_t calls_per_second = 0;
 };
 
 // Runs the workload to its end: returns when every slot's Next has said false.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "client/client.h"
@@ -17,14 +18,16 @@ namespace {
 
 const std::string kPut = "/etcdserverpb.KV/Put";
 
-// Answers each put with a revision of its own; every `fail_every`th fails (0: none).
+// Answers each put with a revision of its own after `delay`; every `fail_every`th fails (0: none).
 class CountingKv : public etcdserverpb::KV::Service {
  public:
-  explicit CountingKv(int fail_every) : fail_every_(fail_every) {}
+  explicit CountingKv(int fail_every, std::chrono::milliseconds delay = {})
+      : fail_every_(fail_every), delay_(delay) {}
 
   grpc::Status Put(grpc::ServerContext*, const etcdserverpb::PutRequest*,
                    etcdserverpb::PutResponse* response) override {
     const int number = ++served_;
+    std::this_thread::sleep_for(delay_);
     if (fail_every_ != 0 && number % fail_every_ == 0)
       return {grpc::StatusCode::UNAVAILABLE, "tired"};
     response->mutable_header()->set_revision(number);
@@ -33,6 +36,7 @@ class CountingKv : public etcdserverpb::KV::Service {
 
  private:
   const int fail_every_;
+  const std::chrono::milliseconds delay_;
   std::atomic<int> served_{0};
 };
 
@@ -71,6 +75,7 @@ class Puts : public LoadWorkload {
   void Done(std::size_t, const LoadOutcome& outcome) override {
     --outstanding_;
     EXPECT_LE(outcome.began, outcome.ended);
+    longest_ = std::max(longest_, outcome.ended - outcome.began);
     if (!outcome.status.ok()) {
       EXPECT_EQ(outcome.status.error_message(), "tired");
       ++failed_;
@@ -86,6 +91,7 @@ class Puts : public LoadWorkload {
   int outstanding_ = 0;
   int outstanding_most_ = 0;
   int failed_ = 0;
+  std::chrono::steady_clock::duration longest_{};
   std::vector<std::int64_t> revisions_;
   PutRequestTemplate template_{"k", 8, 16};
 };
@@ -112,6 +118,25 @@ TEST(UnaryLoadTest, GoesOnAfterFailures) {
                {.outstanding = 4, .pause_after_failure = std::chrono::milliseconds(1)}, puts);
   EXPECT_EQ(puts.failed_, 10);
   EXPECT_EQ(puts.revisions_.size(), 90u);
+}
+
+TEST(UnaryLoadTest, AnOpenLoadKeepsToItsRate) {
+  CountingKv service(0);
+  const LocalServer server(&service);
+  Puts puts(100);
+  const auto began = std::chrono::steady_clock::now();
+  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 16, .calls_per_second = 500}, puts);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(198));
+  EXPECT_EQ(puts.revisions_.size(), 100u);
+}
+
+TEST(UnaryLoadTest, AnOpenLoadChargesTheServerForWhatHadToWait) {
+  CountingKv service(0, std::chrono::milliseconds(20));
+  const LocalServer server(&service);
+  Puts puts(10);
+  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 1, .calls_per_second = 1000}, puts);
+  // The last one was due after 9 ms, when nine of 20 ms each were before it.
+  EXPECT_GE(puts.longest_, std::chrono::milliseconds(10 * 20 - 9));
 }
 
 TEST(UnaryLoadTest, MoreSlotsThanCalls) {

@@ -29,6 +29,7 @@ class Member:
         self.peer_address = f"{HOST}:{peer_port}"
         self.client_port = client_port
         self.peer_port = peer_port
+        self.listen_peer_port = peer_port  # another one if something stands between the members
         self.cluster_flags: list[str] = []
         self._process: subprocess.Popen | None = None
 
@@ -66,7 +67,7 @@ class Member:
             f"--data-dir={self.data_dir}",
             f"--listen-client-urls={self.client_url}",
             f"--advertise-client-urls={self.client_url}",
-            f"--listen-peer-urls={self.peer_url}",
+            f"--listen-peer-urls=http://{HOST}:{self.listen_peer_port}",
             f"--initial-advertise-peer-urls={self.peer_url}",
             *self.cluster_flags,
             *self.binary.log_flags(),
@@ -108,6 +109,16 @@ class Member:
             return False
         finally:
             connection.close()
+
+    def metric(self, name: str) -> int:
+        """The value of a metric without labels; raises KeyError when the member has none of this name."""
+        connection = http.client.HTTPConnection(HOST, self.client_port, timeout=5)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        finally:
+            connection.close()
+        return int(float(dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))[name]))
 
     def wait_healthy(self, timeout_s: float = 60) -> None:
         """Returns once the member is healthy; raises MemberFailed when it ends or takes too long."""

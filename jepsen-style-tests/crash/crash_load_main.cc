@@ -1,8 +1,9 @@
 // conclave-crash-load: the client of the crash test.
 //
-//   conclave-crash-load write ENDPOINTS JOURNAL     writes unique keys, 64 outstanding, until
-//   SIGTERM; notes each acknowledgement conclave-crash-load verify ENDPOINTS JOURNAL    reads all
-//   back, through each endpoint; exit status 1 when any is lost or wrong
+// `conclave-crash-load write ENDPOINTS JOURNAL [RATE]` writes unique keys, 64 outstanding or at
+// most 64 and RATE a second, until SIGTERM; notes each acknowledgement.
+// `conclave-crash-load verify ENDPOINTS JOURNAL` reads all back, through each endpoint; exit status
+// 1 when any is lost or wrong.
 //
 // ENDPOINTS is host:port, comma-separated.
 
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "client/client.h"
 #include "client/load/put_request.h"
 #include "client/load/unary_load.h"
@@ -68,7 +70,8 @@ class Writer : public client::LoadWorkload {
       return;
     }
     response_.ParseFromString(client::ToString(outcome.response));
-    journal_.Acknowledge(slots_[slot].number, response_.header().revision(), outcome.ended);
+    journal_.Acknowledge(slots_[slot].number, response_.header().revision(), outcome.began,
+                         outcome.ended);
     ++acknowledged_;
   }
 
@@ -94,7 +97,8 @@ class Writer : public client::LoadWorkload {
   etcdserverpb::PutResponse response_;
 };
 
-int Write(const std::vector<std::string>& endpoints, const std::string& journal_path) {
+int Write(const std::vector<std::string>& endpoints, const std::string& journal_path,
+          std::uint32_t calls_per_second) {
   auto journal = JournalWriter::Create(journal_path);
   if (!journal.ok()) {
     fmt::print(stderr, "conclave-crash-load: {}\n", MessageOf(journal.status()));
@@ -104,7 +108,10 @@ int Write(const std::vector<std::string>& endpoints, const std::string& journal_
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (const std::string& endpoint : endpoints) channels.push_back(client::OpenChannel(endpoint));
   Writer writer(channels.size(), *std::move(journal));
-  client::RunUnaryLoad(channels, {.outstanding = kOutstanding, .call_timeout = kCallTimeout},
+  client::RunUnaryLoad(channels,
+                       {.outstanding = kOutstanding,
+                        .call_timeout = kCallTimeout,
+                        .calls_per_second = calls_per_second},
                        writer);
   writer.Finish();
   return 0;
@@ -161,9 +168,17 @@ int Verify(const std::vector<std::string>& endpoints, const std::string& journal
 }  // namespace conclave::crash
 
 int main(int argc, char** argv) {
-  const std::string mode = argc == 4 ? argv[1] : "";
-  if (mode == "write") return conclave::crash::Write(conclave::crash::Split(argv[2]), argv[3]);
-  if (mode == "verify") return conclave::crash::Verify(conclave::crash::Split(argv[2]), argv[3]);
-  fmt::print(stderr, "usage: conclave-crash-load write|verify ENDPOINTS JOURNAL\n");
+  const std::string mode = argc == 4 || argc == 5 ? argv[1] : "";
+  std::uint32_t rate = 0;
+  const bool has_rate = argc == 5 && absl::SimpleAtoi(argv[4], &rate) && rate > 0;
+  if (mode == "write" && (argc == 4 || has_rate)) {
+    return conclave::crash::Write(conclave::crash::Split(argv[2]), argv[3], rate);
+  }
+  if (mode == "verify" && argc == 4) {
+    return conclave::crash::Verify(conclave::crash::Split(argv[2]), argv[3]);
+  }
+  fmt::print(stderr,
+             "usage: conclave-crash-load write ENDPOINTS JOURNAL [RATE]\n"
+             "       conclave-crash-load verify ENDPOINTS JOURNAL\n");
   return 2;
 }

@@ -35,8 +35,9 @@ TEST(JournalTest, ReadsWhatWasWritten) {
   {
     auto writer = JournalWriter::Create(path);
     ASSERT_TRUE(writer.ok());
-    writer->Acknowledge(5, 10, std::chrono::steady_clock::now());
-    writer->Acknowledge(3, 11, std::chrono::steady_clock::now());
+    const auto now = std::chrono::steady_clock::now();
+    writer->Acknowledge(5, 10, now, now);
+    writer->Acknowledge(3, 11, now, now);
   }
   const auto journal = ReadJournal(path);
   ASSERT_TRUE(journal.ok()) << journal.status();

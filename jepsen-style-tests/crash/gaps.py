@@ -5,13 +5,16 @@ import os
 
 
 class JournalTail:
-    """Reads a journal while it grows. `times_us` are the acknowledgements' times, ascending."""
+    """Reads a journal while it grows: of each acknowledgement, in the order in which they came, which write's it was, its
+    time, and how long after the write was sent it came."""
 
     def __init__(self, path: str):
         self._path = path
         self._file = None
         self._rest = b""
+        self.numbers: list[int] = []
         self.times_us: list[int] = []
+        self.took_us: list[int] = []
 
     def read(self) -> None:
         """Takes in what was written since the last time."""
@@ -21,12 +24,27 @@ class JournalTail:
             self._file = open(self._path, "rb")
         lines = (self._rest + self._file.read()).split(b"\n")
         self._rest = lines.pop()
-        self.times_us += [int(line.split()[2]) for line in lines]
+        for line in lines:
+            number, _, time, took = line.split()
+            self.numbers.append(int(number))
+            self.times_us.append(int(time))
+            self.took_us.append(int(took))
 
     def acknowledged_since(self, time_us: int) -> int:
         """How many writes were acknowledged after the time."""
         self.read()
         return len(self.times_us) - bisect.bisect_right(self.times_us, time_us)
+
+    def waits_us(self, begin_us: int, end_us: int) -> list[float]:
+        """How long each write waited of those acknowledged between the two moments, ascending; infinity for one that
+        was sent among them and never acknowledged. Numbers are given in the order of sending."""
+        self.read()
+        window = range(bisect.bisect_left(self.times_us, begin_us), bisect.bisect_right(self.times_us, end_us))
+        if not window:
+            return []
+        numbers = [self.numbers[i] for i in window]
+        lost = set(range(min(numbers), max(numbers))) - set(self.numbers)
+        return sorted(float(self.took_us[i]) for i in window) + [float("inf")] * len(lost)
 
     def close(self) -> None:
         if self._file is not None:

@@ -36,13 +36,24 @@ class JournalTailTest(unittest.TestCase):
             tail = JournalTail(path)
             self.assertEqual(tail.acknowledged_since(0), 0)
             with open(path, "w") as journal:
-                journal.write("1 2 100\n2 3 200\n3 4 30")
+                journal.write("1 2 100 5\n2 3 200 60\n3 4 300 7")
                 journal.flush()
                 self.assertEqual(tail.acknowledged_since(0), 2)
                 journal.write("0\n")
                 journal.flush()
                 self.assertEqual(tail.acknowledged_since(100), 2)
                 self.assertEqual(tail.times_us, [100, 200, 300])
+            tail.close()
+
+    def test_what_was_never_acknowledged_waited_for_ever(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "journal")
+            with open(path, "w") as journal:
+                journal.write("1 2 100 9\n4 3 200 60\n3 4 300 7\n5 5 400 8\n8 6 500 1\n")
+            tail = JournalTail(path)
+            self.assertEqual(tail.waits_us(200, 450), [7, 8, 60])
+            self.assertEqual(tail.waits_us(400, 500), [1, 8, float("inf"), float("inf")])
+            self.assertEqual(tail.waits_us(501, 600), [])
             tail.close()
 
 

@@ -15,13 +15,15 @@ absl::StatusOr<JournalWriter> JournalWriter::Create(const std::string& path) {
 }
 
 void JournalWriter::Acknowledge(std::uint64_t number, std::int64_t revision,
-                                std::chrono::steady_clock::time_point when) {
+                                std::chrono::steady_clock::time_point began,
+                                std::chrono::steady_clock::time_point ended) {
   using std::chrono::duration_cast;
   using std::chrono::microseconds;
   file_ << number << ' ' << revision << ' '
-        << duration_cast<microseconds>(when.time_since_epoch()).count() << '\n';
-  if (when - flushed_ < kFlushEvery) return;
-  flushed_ = when;
+        << duration_cast<microseconds>(ended.time_since_epoch()).count() << ' '
+        << duration_cast<microseconds>(ended - began).count() << '\n';
+  if (ended - flushed_ < kFlushEvery) return;
+  flushed_ = ended;
   Flush();
 }
 

@@ -1,7 +1,7 @@
 // The record of acknowledged writes that the crash test holds the cluster to. Written by one thread
-// while members are killed, read back afterwards. A line is "<number> <revision> <time>": which
-// write, the revision it was acknowledged with, and when, in microseconds of the machine's
-// monotonic clock, which run.py reads too.
+// while members are killed, read back afterwards. A line is "<number> <revision> <time> <took>":
+// which write, the revision it was acknowledged with, when, in microseconds of the machine's
+// monotonic clock, and how many microseconds after it was sent. gaps.py reads it too.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,8 @@ class JournalWriter {
 
   // Notes an acknowledgement. It reaches the file within kFlushEvery of the next one, or at Flush.
   void Acknowledge(std::uint64_t number, std::int64_t revision,
-                   std::chrono::steady_clock::time_point when);
+                   std::chrono::steady_clock::time_point began,
+                   std::chrono::steady_clock::time_point ended);
   void Flush();
 
   static constexpr std::chrono::milliseconds kFlushEvery{50};

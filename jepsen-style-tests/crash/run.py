@@ -21,6 +21,8 @@ from typing import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import grpc  # noqa: E402
+
 from cluster import Binary, Cluster, Member, rpc, wait_until  # noqa: E402
 from crash.gaps import JournalTail, longest_gap_us  # noqa: E402
 
@@ -38,15 +40,17 @@ def now_us() -> int:
 class CrashTest:
     """One run over one cluster with its load."""
 
-    def __init__(self, cluster: Cluster, load: str):
+    def __init__(self, cluster: Cluster, load: str, load_flags: tuple[str, ...] = ()):
         self._cluster = cluster
         self._load_program = load
         self._journal_path = os.path.join(cluster.directory, "journal")
         self._journal = JournalTail(self._journal_path)
         self._windows: list[tuple[str, int, int]] = []
-        endpoints = ",".join(cluster.endpoints)
+        # Of a member that is down every call would fail first.
+        running = [member.client_address for member in cluster.members if member.is_running()]
+        endpoints = ",".join(running)
         self._load = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", load, "write", endpoints, self._journal_path],
+            ["setpriv", "--pdeathsig", "KILL", "--", load, "write", endpoints, self._journal_path, *load_flags],
             stdout=subprocess.PIPE, text=True)
 
     def close(self) -> None:
@@ -114,6 +118,17 @@ class CrashTest:
         self._windows.append((label.split()[0], gap, now_us() - began_us))
         print(f"{label}: {who}; no write acknowledged for {gap / 1000:.0f} ms; all well again after "
               f"{(now_us() - began_us) / 1000:.0f} ms", flush=True)
+
+    @staticmethod
+    def _answers_fresh(member: Member, fence: bytes) -> bool:
+        """Whether the member answers a linearizable read; it must never answer one with less than the fence."""
+        try:
+            with rpc.Connection(member.client_address) as connection:
+                pairs = connection.call("KV.Range", key=b"fence", timeout_s=1).kvs
+        except grpc.RpcError:
+            return False
+        assert [pair.value for pair in pairs] == [fence], f"{member.name} answers {pairs}, after {fence!r} was written"
+        return True
 
     def stop_load(self) -> dict:
         """Ends the load; what it says it did."""

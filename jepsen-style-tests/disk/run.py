@@ -141,17 +141,6 @@ class DiskTest(CrashTest):
                 return member
         return None
 
-    @staticmethod
-    def _answers_fresh(member: Member, fence: bytes) -> bool:
-        """Whether the member answers a linearizable read; it must never answer one with less than the fence."""
-        try:
-            with rpc.Connection(member.client_address) as connection:
-                pairs = connection.call("KV.Range", key=b"fence", timeout_s=1).kvs
-        except grpc.RpcError:
-            return False
-        assert [pair.value for pair in pairs] == [fence], f"{member.name} answers {pairs}, after {fence!r} was written"
-        return True
-
     # ---- Hung. ----
 
     def hang_follower(self) -> None:
