@@ -53,8 +53,10 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   const Disk& log = of.mirror.log();
   CheckStore(member, of);
   CheckConfiguration(member, store.applied, store.configuration);
-  // Damage that took the end of the log left what the store has of it.
-  if (LogIndex(of.applied) > log.last_index()) of.without_log = of.applied;
+  // Damage that took the end of the log, or what had replaced it, left what the store has of it.
+  const LogIndex applied(of.applied);
+  const bool in_log = applied <= log.last_index() && IsCommitted(applied, log.TermAt(applied));
+  if (applied > log.start.index && !in_log) of.without_log = of.applied;
   // As a core begins (raft/core/state.cc).
   const LogIndex commit = std::max(log.start.index, LogIndex(of.applied));
   of.view = {.term = recovered.hard_state.term,
