@@ -143,7 +143,8 @@ bool World::MayLose(size_t position) {
   if (ChangesUnderWay() || !AllWhole(id)) return false;
   const std::vector<raft::Configuration> ahead = ConfigurationsAhead();
   if (ahead.size() > 1 || ahead[0].joint()) return false;
-  return !ahead[0].IsVoter(id) || (ahead[0].voters.size() >= 3 && !VotesArePending());
+  // Who is about to get a vote, too: of two voters neither may be missing.
+  return (!ahead[0].IsVoter(id) || ahead[0].voters.size() >= 3) && !VotesArePending();
 }
 
 bool World::VotesArePending() {
