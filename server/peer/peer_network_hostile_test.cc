@@ -240,6 +240,7 @@ TEST_F(HostilePeerTest, FullQueueDropsBulkReportsOnceAndStillTakesHeartbeats) {
   options.queue_bytes_max = 1 << 20;
   options.queue_bytes_reserve = 10'000;
   options.message_bytes_max = 400'000;
+  options.election_timeout = Seconds(10);  // a slow machine must not take the pause for silence
   ForeignEnd& end = StartLinked(std::move(options));
   end.connection->PauseReading();
   const std::string payload(300'000, 'x');
