@@ -167,7 +167,9 @@ std::optional<DamagedLog> FindDamage(std::unique_ptr<MemoryFileSystem> sound,
     if (!begins) continue;
     const std::optional<raft::WalContents> contents = ReadBefore(*run, options, *sound);
     found.before.push_back(contents ? DiskOf(*contents) : Disk());
-    found.damaged_before |= contents && !contents->damage.empty();
+    // What was there before must open, unless earlier damage is in it, too.
+    const bool anything_before = std::next(run) != records.rend();
+    found.damaged_before |= contents ? !contents->damage.empty() : anything_before;
   }
   // Earlier damage may have left a log without the header that it began with.
   found.start_told = std::any_of(records.begin(), first,
