@@ -18,7 +18,7 @@ void AbortTransfer(Leader& leader);
 // one.
 void SendTimeoutNowToBest(CoreState& state, const Leader& leader);
 
-// `peer` has told its priority. If it is higher than this leader's, and the peer is well and has
+// `id` has told its priority. If it is higher than this leader's, and the peer is well and has
 // what is committed, leadership goes to it; not before this leader has led for ten election
 // timeouts, nor sooner than that after a try that failed. Elections know no priority, so that it
 // costs no failover any time.
