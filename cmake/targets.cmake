@@ -63,7 +63,7 @@ function(conclave_program name)
 endfunction()
 
 # Most of what a test costs to compile is GoogleTest's templates, the same in every file of a program. So the files are compiled
-# some at a time, which takes half. A preset without keeps them honest: each must also compile by itself.
+# some at a time. The debug preset goes without: each must also compile by itself.
 option(CONCLAVE_JOINED_TESTS "Compile the sources of a test program together" ON)
 
 # Builds every test that the sanitizer presets run.

@@ -15,26 +15,28 @@ namespace {
 // may look like damage.
 constexpr int kTries = 4;
 
+// How the log stands at a record, as most of them say.
+template <typename Content>
+void NoteEnd(const Content& content, DumpedRecord& record) {
+  record.hard_state = content.hard_state;
+  record.last_index = content.last_index;
+  record.lost_through = content.lost_through;
+}
+
 void Note(Batch batch, DumpedRecord& record) {
-  record.hard_state = batch.hard_state;
-  record.last_index = batch.last_index;
-  record.lost_through = batch.lost_through;
+  NoteEnd(batch, record);
   record.entries = std::move(batch.entries);
 }
 
 void Note(SegmentHeader header, DumpedRecord& record) {
   LogState& start = header.start;
-  record.hard_state = start.hard_state;
-  record.last_index = start.last_index;
-  record.lost_through = start.lost_through;
+  NoteEnd(start, record);
   record.after_damage = header.after_damage;
   record.start = {start.snapshot_index, start.snapshot_term, std::move(start.configuration)};
 }
 
 void Note(Release release, DumpedRecord& record) {
-  record.hard_state = release.hard_state;
-  record.last_index = release.last_index;
-  record.lost_through = release.lost_through;
+  NoteEnd(release, record);
   record.start = std::move(release.start);
 }
 
