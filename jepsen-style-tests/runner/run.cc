@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -86,6 +87,7 @@ class Run {
     if (!FinalReads() || !PreferredLeads()) return;
     leaders_.End();
     facts_.healthy = leaders_.intervals();
+    if (!DeafMemberDisturbsNobody()) return;
     for (const auto& workload : workloads_) AddReports(workload->Check());
     AddReports(CheckEverything(world_, history_, facts_));
   }
@@ -141,9 +143,14 @@ class Run {
       world_.Report("liveness: an undisturbed core has no leader");
       return false;
     }
-    const raft::NodeId leads = leader->id();
-    const raft::Term term = leader->node().core().term();
-    if (!RunFor(10 * core.election_timeout)) return false;
+    return LeadsOn(*leader);
+  }
+
+  // For ten election timeouts.
+  bool LeadsOn(Member& leader) {
+    const raft::NodeId leads = leader.id();
+    const raft::Term term = leader.node().core().term();
+    if (!RunFor(10 * swarm_.world.member.node.core.election_timeout)) return false;
     Member* const now = world_.leader();
     if (now == nullptr || now->id() != leads || now->node().core().term() != term) {
       world_.Report("liveness: an undisturbed leader is unseated");
@@ -151,6 +158,38 @@ class Run {
     }
     world_.Note("{} leads on", now->name());
     return Sound();
+  }
+
+  // A voter that no longer hears the leader, knows all that was written, and is connected to all
+  // others, who do hear it: they must not vote for it (thesis 4.2.3, 9.6). Nothing is written
+  // meanwhile, or it would be refused for its log alone.
+  bool DeafMemberDisturbsNobody() {
+    Member* const leader = world_.leader();
+    const std::optional<size_t> deaf = SpareFollower(leader);
+    if (!deaf || !IsPlacid()) return true;
+    const size_t leads = leader->position();
+    world_.Note("{} does not hear {}", world_.member(*deaf).name(), leader->name());
+    world_.CutLink(leads, *deaf);
+    if (random_.OneIn(2)) world_.CutLink(*deaf, leads);
+    if (!LeadsOn(*leader)) return false;
+    world_.HealLinks();
+    return Converged();
+  }
+
+  // A voter without whom the leader has a quorum, whatever configuration counts.
+  std::optional<size_t> SpareFollower(const Member* leader) {
+    const std::vector<size_t> serving = world_.Serving();
+    const raft::Configuration& configuration = world_.configuration();
+    if (leader == nullptr || !world_.Serves(leader->position()) || configuration.joint() ||
+        serving.size() < 3 || serving.size() < configuration.voters.size()) {
+      return std::nullopt;
+    }
+    std::optional<size_t> spare;
+    for (const size_t position : serving) {
+      if (!world_.member(position).running()) return std::nullopt;
+      if (position != leader->position()) spare = position;
+    }
+    return spare;
   }
 
   uint32_t PriorityOf(const Member& member) const {
