@@ -51,6 +51,8 @@ NodeOptions NodeOptionsOf(const ServerConfig& config, const DataDir& data_dir) {
   options.log_watchdog.directory = data_dir.wal();
   options.space.directories = {data_dir.wal(), data_dir.db()};
   options.log_keeper.entries_max = static_cast<uint64_t>(config.snapshot_count);
+  options.snapshot_source.bytes_per_second =
+      static_cast<uint64_t>(config.snapshot_send_bytes_per_second);
   if (config.compaction_sleep_interval > Duration::zero()) {
     options.apply.compaction_pause = config.compaction_sleep_interval;
   }

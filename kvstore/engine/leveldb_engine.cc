@@ -116,7 +116,7 @@ class LevelDbView : public EngineView {
 class LevelDbEngine : public Engine {
  public:
   LevelDbEngine(FileSystem* fs, const LevelDbOptions& options)
-      : env_(fs, options.drained),
+      : env_(fs, options.drained, options.sync_every_bytes),
         drained_(options.drained),
         space_given_up_(!options.waits_for_space),
         logger_(options.log),

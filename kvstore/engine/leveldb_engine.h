@@ -27,6 +27,10 @@ struct LevelDbOptions {
   // What finds the disk full waits until there is space. Otherwise, as for an engine that somebody
   // waits for and could do without, it fails, and Engine::CheckSpace says so.
   bool waits_for_space = true;
+  // A table is synced whenever so many bytes of it are written, not only at its end: one sync of a
+  // whole table holds up everybody else's on that disk. Costs syncs, so only for what nobody waits
+  // for. 0: at its end.
+  size_t sync_every_bytes = 0;
   // Every call returns only once LevelDB's background work is done, and that work runs only while
   // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
   // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that

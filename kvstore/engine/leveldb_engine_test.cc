@@ -143,6 +143,28 @@ TEST_F(LevelDbEngineTest, SizeIsKnownAgainAfterReopening) {
   EXPECT_LT(engine_->SizeBytes(), before * 2);
 }
 
+TEST_F(LevelDbEngineTest, ATableIsSyncedNowAndThenIfAskedFor) {
+  options_.write_buffer_bytes = 4 << 20;
+  const auto syncs_of_a_table = [this](size_t sync_every_bytes) {
+    options_.sync_every_bytes = sync_every_bytes;
+    engine_.reset();
+    Open();
+    for (int i = 1; i <= 20; ++i) WriteNumbered(i, 100 << 10);
+    int syncs = 0;
+    disk_.SetFault([&syncs](MemoryFileSystem::Operation operation, const std::string& path) {
+      syncs += operation == MemoryFileSystem::Operation::kSync && path.ends_with(".ldb");
+      return absl::OkStatus();
+    });
+    engine_->Flush();
+    disk_.SetFault(nullptr);
+    return syncs;
+  };
+  EXPECT_EQ(syncs_of_a_table(0), 1);
+  const int syncs = syncs_of_a_table(256 << 10);  // of 2,000 KiB
+  EXPECT_GE(syncs, 7);
+  EXPECT_LE(syncs, 9);
+}
+
 TEST_F(LevelDbEngineTest, TheDirectoryIsLocked) {
   EXPECT_EQ(OpenLevelDbEngine(&fs_, "data/db", options_).status().code(),
             absl::StatusCode::kFailedPrecondition);

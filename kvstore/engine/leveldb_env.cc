@@ -149,6 +149,10 @@ class DiskFile : public leveldb::WritableFile {
     written_ += buffer_.size();
     buffer_.clear();
     env_->Resize(path_, written_);
+    if (env_->sync_every_bytes_ != 0 && written_ - synced_ >= env_->sync_every_bytes_) {
+      OrDie(file_->Sync());
+      synced_ = written_;
+    }
     return status;
   }
 
@@ -157,6 +161,7 @@ class DiskFile : public leveldb::WritableFile {
   const std::unique_ptr<File> file_;
   std::string buffer_;
   uint64_t written_ = 0;
+  uint64_t synced_ = 0;  // of what was synced before its end
   bool name_durable_ = false;
 };
 

@@ -32,7 +32,9 @@ namespace conclave::kv {
 class LevelDbEnv : public leveldb::Env {
  public:
   // In a drained environment, LevelDB's background work waits until it is told to run.
-  explicit LevelDbEnv(FileSystem* fs, bool drained = false) : fs_(fs), drained_(drained) {}
+  // `sync_every_bytes` as in LevelDbOptions.
+  explicit LevelDbEnv(FileSystem* fs, bool drained = false, uint64_t sync_every_bytes = 0)
+      : fs_(fs), drained_(drained), sync_every_bytes_(sync_every_bytes) {}
 
   // From RunBackground on, background work runs as it comes; Drain runs what there is, waits until
   // it is done, and holds back what comes later. No-ops in an environment that is not drained.
@@ -93,6 +95,7 @@ class LevelDbEnv : public leveldb::Env {
 
   FileSystem* const fs_;
   const bool drained_;
+  const uint64_t sync_every_bytes_;  // 0: once
   mutable std::mutex mutex_;
   bool running_background_ = false;  // guarded by mutex_, like all below
   bool waits_for_space_ = false;

@@ -18,6 +18,8 @@ namespace {
 constexpr std::string_view kCurrent = "db-current";
 constexpr std::string_view kUnfinishedCurrent = "db-current.tmp";  // of a crash in ReplaceFile
 constexpr uint64_t kFirst = 1;
+// A whole state is written at once, beside the log's small syncs.
+constexpr size_t kIncomingSyncBytes = 1 << 20;
 
 std::string NameOf(uint64_t number) { return fmt::format("db-{}", number); }
 
@@ -145,6 +147,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::StartIncoming() {
   incoming_ = live_ + 1;
   LevelDbOptions options = options_;
   options.waits_for_space = false;
+  options.sync_every_bytes = kIncomingSyncBytes;
   return OpenLevelDbEngine(fs_, PathOf(incoming_), options);
 }
 

@@ -30,6 +30,7 @@ struct ServerConfig {
   int64_t snapshot_count =
       100'000;  // applied entries between flushes of the engine; as etcd before 3.6
   int64_t snapshot_catchup_entries = 5'000;  // of the log, kept for members that are behind
+  int64_t snapshot_send_bytes_per_second = 64 << 20;  // to all members together
   int64_t heartbeat_interval_ms = 100;
   int64_t election_timeout_ms = 1'000;
   int64_t leader_priority = 0;  // leadership goes to healthy members of a higher one

@@ -144,7 +144,8 @@ Instant SnapshotSource::ReserveRate() {
 
 void SnapshotSource::ReadSoon(raft::NodeId member, Session& session) {
   session.reading = true;
-  const Instant at = ReserveRate();
+  const bool hurries = HeldBackBytes(session) > options_.held_back_bytes_max / 2;
+  const Instant at = hurries ? lane_->Now() : ReserveRate();
   if (at <= lane_->Now()) return StartRead(member, session.id);
   SIM_REACHED("snapshot.source.rate_limited");
   lane_->RunAt(at, [this, alive = alive_, member, id = session.id] {
@@ -196,8 +197,7 @@ void SnapshotSource::OnApplied(raft::LogIndex last, size_t bytes) {
     marks_.push_back({last, applied_bytes_});
   }
   for (auto it = sessions_.begin(); it != sessions_.end();) {
-    const bool holds_back_too_much =
-        applied_bytes_ - it->second.bytes_held_from > options_.held_back_bytes_max;
+    const bool holds_back_too_much = HeldBackBytes(it->second) > options_.held_back_bytes_max;
     if (holds_back_too_much) SIM_REACHED("snapshot.source.held_back_too_much");
     it = holds_back_too_much ? End(it, "it holds back too much of the log") : std::next(it);
   }

@@ -26,10 +26,12 @@ namespace conclave::server {
 
 struct SnapshotSourceOptions {
   size_t chunk_bytes = 512 << 10;
-  uint64_t bytes_per_second = 256 << 20;  // to all members together
-  size_t sessions_max = 4;                // one for each member; beyond it a member has to wait
-  Duration idle_max = Seconds(60);        // since the last question, or progress after the last one
-  Duration age_max = Seconds(3600);       // an old view keeps the engine from giving back space
+  // To all members together, but for a session that holds back more than half of what it may: it
+  // would rather be over in time than be no burden.
+  uint64_t bytes_per_second = 64 << 20;
+  size_t sessions_max = 4;           // one for each member; beyond it a member has to wait
+  Duration idle_max = Seconds(60);   // since the last question, or progress after the last one
+  Duration age_max = Seconds(3600);  // an old view keeps the engine from giving back space
   // Log that a session holds back, which is in memory: what was applied after the entry that its
   // member has got to. Beyond it the session is given up.
   size_t held_back_bytes_max = 512 << 20;
@@ -107,6 +109,10 @@ class SnapshotSource {
   // The member's session of that number, which may begin with this question.
   absl::StatusOr<Session*> FindOrBegin(const SnapshotChunkRequest& request);
   absl::StatusOr<raft::LogStart> Position() const;
+  // Of the log, for its member alone.
+  uint64_t HeldBackBytes(const Session& session) const {
+    return applied_bytes_ - session.bytes_held_from;
+  }
   // When a chunk more may leave.
   Instant ReserveRate();
   void ReadSoon(raft::NodeId member, Session& session);

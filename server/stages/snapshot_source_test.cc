@@ -320,7 +320,9 @@ TEST_F(LeadingSourceTest, HoldsBackWhatComesAfterTheMemberAlone) {
 
 class SlowSourceTest : public SnapshotSourceTest {
  protected:
-  SlowSourceTest() : SnapshotSourceTest({.chunk_bytes = 500, .bytes_per_second = 1000}) {}
+  SlowSourceTest()
+      : SnapshotSourceTest(
+            {.chunk_bytes = 500, .bytes_per_second = 1000, .held_back_bytes_max = 10'000}) {}
 };
 
 // The same for what is not yet read, because of the rate.
@@ -353,6 +355,20 @@ TEST_F(SlowSourceTest, KeepsToItsRate) {
   Received fourth = Ask({.member = kMember, .session = kSession});
   Advance(Milliseconds(499));
   EXPECT_FALSE(fourth->has_value());
+}
+
+TEST_F(SlowSourceTest, HurriesWhenItHoldsBackMuch) {
+  const uint64_t session = Begin();
+  source_->OnApplied(LogIndex(kEntries + 1), 5000);
+  Received second = Ask({.member = kMember, .session = session});
+  Advance(Milliseconds(400));
+  EXPECT_FALSE(second->has_value()) << "half of what it may is not much";
+  source_->OnApplied(LogIndex(kEntries + 2), 1);
+  Received third = Ask({.member = kMember, .session = session});
+  Advance(Milliseconds(200));  // the second's turn has come
+  ASSERT_TRUE((*third)->ok());
+  EXPECT_TRUE(AskNow({.member = kMember, .session = session}).ok());
+  EXPECT_TRUE(AskNow({.member = kMember, .session = session}).ok());
 }
 
 }  // namespace
