@@ -14,6 +14,13 @@ using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmResponse;
 using etcdserverpb::AlarmType;
 
+namespace {
+
+// What the engine holds of an alarm that was raised for the quota; of others, nothing.
+constexpr std::string_view kForQuota = "q";
+
+}  // namespace
+
 absl::Status Alarms::Load(const Engine& engine) {
   const std::unique_ptr<Iterator> it = engine.NewIterator();
   for (it->Seek(kAlarmPrefix); it->Valid() && it->key().starts_with(kAlarmPrefix); it->Next()) {
@@ -22,12 +29,14 @@ absl::Status Alarms::Load(const Engine& engine) {
     if (!etcdserverpb::AlarmType_IsValid(type)) {
       return absl::DataLossError("the engine's alarms are damaged");
     }
-    on_.emplace(LoadOrdered64(rest.data()), static_cast<AlarmType>(type));
+    const std::pair alarm(LoadOrdered64(rest.data()), static_cast<AlarmType>(type));
+    on_.emplace(alarm, it->value() == kForQuota);
   }
   return absl::OkStatus();
 }
 
-void Alarms::Apply(const AlarmRequest& request, WriteBatch& batch, AlarmResponse* response) {
+void Alarms::Apply(const AlarmRequest& request, bool for_quota, WriteBatch& batch,
+                   AlarmResponse* response) {
   if (request.alarm() == etcdserverpb::NONE || !etcdserverpb::AlarmType_IsValid(request.alarm())) {
     return;
   }
@@ -35,8 +44,9 @@ void Alarms::Apply(const AlarmRequest& request, WriteBatch& batch, AlarmResponse
   AppendOrdered64(request.memberid(), key);
   PutByte(key, static_cast<uint8_t>(request.alarm()));
   if (request.action() == AlarmRequest::ACTIVATE) {
-    on_.emplace(request.memberid(), request.alarm());
-    batch.Put(key, {});
+    const auto [alarm, raised] =
+        on_.emplace(std::pair(request.memberid(), request.alarm()), for_quota);
+    if (raised) batch.Put(key, for_quota ? kForQuota : std::string_view());
   } else {
     if (on_.erase({request.memberid(), request.alarm()}) == 0) return;
     batch.Delete(key);
@@ -49,15 +59,20 @@ void Alarms::Apply(const AlarmRequest& request, WriteBatch& batch, AlarmResponse
 
 bool Alarms::IsOn(AlarmType type) const {
   return std::any_of(on_.begin(), on_.end(),
-                     [type](const auto& alarm) { return alarm.second == type; });
+                     [type](const auto& alarm) { return alarm.first.second == type; });
+}
+
+bool Alarms::IsOnForQuota(uint64_t member) const {
+  const auto alarm = on_.find({member, etcdserverpb::NOSPACE});
+  return alarm != on_.end() && alarm->second;
 }
 
 std::vector<AlarmMember> Alarms::List() const {
   std::vector<AlarmMember> list;
-  for (const auto& [member, type] : on_) {
-    AlarmMember& alarm = list.emplace_back();
-    alarm.set_memberid(member);
-    alarm.set_alarm(type);
+  for (const auto& [alarm, for_quota] : on_) {
+    AlarmMember& listed = list.emplace_back();
+    listed.set_memberid(alarm.first);
+    listed.set_alarm(alarm.second);
   }
   return list;
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -19,16 +19,19 @@ class Alarms {
   absl::Status Load(const Engine& engine);
 
   // Carries out an ACTIVATE or DEACTIVATE; adds to `response`, unless null, the alarm that is now
-  // on or was lifted, if any.
-  void Apply(const etcdserverpb::AlarmRequest& request, WriteBatch& batch,
+  // on or was lifted, if any. `for_quota`: who raises it lifts it when the quota allows for that;
+  // one that is on already stays what it is.
+  void Apply(const etcdserverpb::AlarmRequest& request, bool for_quota, WriteBatch& batch,
              etcdserverpb::AlarmResponse* response);
 
   // True if any member has raised the alarm.
   bool IsOn(etcdserverpb::AlarmType type) const;
+  // True if that member's NOSPACE is on, and was raised for the quota.
+  bool IsOnForQuota(uint64_t member) const;
   std::vector<etcdserverpb::AlarmMember> List() const;
 
  private:
-  std::set<std::pair<uint64_t, etcdserverpb::AlarmType>> on_;
+  std::map<std::pair<uint64_t, etcdserverpb::AlarmType>, bool> on_;  // whether for the quota
 };
 
 }  // namespace conclave::kv

@@ -70,7 +70,9 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
     case CommandKind::kMemberAttributes:
       return ApplyMemberAttributes(command.request);
     case CommandKind::kAlarm:
-      return ApplyAlarm(command.request);
+      return ApplyAlarm(command.request, /*for_quota=*/false);
+    case CommandKind::kQuotaAlarm:
+      return ApplyAlarm(command.request, /*for_quota=*/true);
     case CommandKind::kMemberAdd:
       return ApplyMemberAdd(command.request);
     case CommandKind::kMemberRemove:
@@ -115,7 +117,7 @@ ApplyResult MvccStore::ApplyDeleteRange(std::string_view request, bool want_resp
 ApplyResult MvccStore::ApplyTransaction(std::string_view request, bool want_response) {
   const auto txn = Parse<TxnRequest>(request);
   ApplyResult result;
-  if (alarms_.IsOn(etcdserverpb::NOSPACE) && CanPut(txn)) {
+  if (alarms_.IsOn(etcdserverpb::NOSPACE) && SpaceFor(txn) != 0) {
     result.status = ErrNoSpace();
     return result;
   }
@@ -179,10 +181,11 @@ ApplyResult MvccStore::ApplyMemberAttributes(std::string_view request) {
   return result;
 }
 
-ApplyResult MvccStore::ApplyAlarm(std::string_view request) {
+ApplyResult MvccStore::ApplyAlarm(std::string_view request, bool for_quota) {
   ApplyResult result;
   auto& response = result.response.emplace<etcdserverpb::AlarmResponse>();
-  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), keys_->drain.batch(), &response);
+  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), for_quota, keys_->drain.batch(),
+                &response);
   response.mutable_header()->set_revision(keys_->revision);
   return result;
 }

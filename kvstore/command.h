@@ -26,6 +26,7 @@ enum class CommandKind : uint8_t {
   kLeaseRevoke = 6,       // etcdserverpb.LeaseRevokeRequest
   kMemberAttributes = 7,  // etcdserverpb.Member: id, name, clientURLs as the member publishes them
   kAlarm = 8,             // etcdserverpb.AlarmRequest, ACTIVATE or DEACTIVATE
+  kQuotaAlarm = 14,       // etcdserverpb.AlarmRequest, ACTIVATE, which will be lifted by itself
   // Of these, all but the last come as the context of a change of the raft configuration.
   kMemberAdd = 9,       // etcdserverpb.Member: id, peerURLs, isLearner
   kMemberRemove = 10,   // etcdserverpb.MemberRemoveRequest

@@ -8,6 +8,7 @@
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/compaction.h"
 #include "kvstore/mvcc/hash.h"
+#include "kvstore/mvcc/kept_bytes.h"
 #include "kvstore/mvcc/range.h"
 #include "kvstore/mvcc/txn.h"
 #include "kvstore/mvcc/write_txn.h"
@@ -23,7 +24,7 @@ namespace {
 using etcdserverpb::TxnRequest;
 
 // Changes when the layout of keys.h does.
-constexpr std::string_view kFormat = "2";
+constexpr std::string_view kFormat = "3";
 
 std::string EncodeState(uint64_t index, uint64_t term, int64_t revision) {
   std::string value;
@@ -125,6 +126,9 @@ absl::Status MvccStore::LoadState() {
   absl::StatusOr<State> state = ReadState(*engine_);
   if (!state.ok()) return state.status();
   keys_->revision = state->revision;
+  const absl::StatusOr<uint64_t> kept_bytes = LoadKeptBytes(*engine_);
+  if (!kept_bytes.ok()) return kept_bytes.status();
+  keys_->kept_bytes = *kept_bytes;
   position_ = std::move(state->position);
   written_index_ = position_.index;
   absl::StatusOr<Installed> installed = ReadInstalled(*engine_);
@@ -195,6 +199,7 @@ ApplyResult MvccStore::ApplyEncoded(uint64_t index, std::string_view command, bo
 void MvccStore::WriteOut() {
   if (written_index_ == position_.index) return;
   keys_->counts.WriteChanged(keys_->drain.batch());
+  PutKeptBytes(keys_->kept_bytes, keys_->drain.batch());
   const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
   keys_->drain.batch().Put(kStateKey, EncodeState(applied, position_.term, keys_->revision));
   keys_->drain.WriteOut(*engine_);

@@ -51,7 +51,9 @@ class MvccStore final : public Store {
   absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const override;
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return alarms_.List(); }
   bool IsAlarmOn(etcdserverpb::AlarmType type) const override { return alarms_.IsOn(type); }
+  bool IsQuotaAlarmOn(uint64_t member) const override { return alarms_.IsOnForQuota(member); }
   uint64_t SizeBytes() const override { return engine_->SizeBytes(); }
+  uint64_t KeptBytes() const override { return keys_->kept_bytes; }
 
   Lessor& lessor() override { return lessor_; }
   WatchHub& watches() override { return *watches_; }
@@ -82,7 +84,7 @@ class MvccStore final : public Store {
   ApplyResult ApplyLeaseGrant(std::string_view request);
   ApplyResult ApplyLeaseRevoke(std::string_view request);
   ApplyResult ApplyMemberAttributes(std::string_view request);
-  ApplyResult ApplyAlarm(std::string_view request);
+  ApplyResult ApplyAlarm(std::string_view request, bool for_quota);
   template <typename R>
   ApplyResult MembershipResult(absl::Status status) const;
   ApplyResult ApplyMemberAdd(std::string_view request);

@@ -138,7 +138,12 @@ class Store : public History {
   virtual std::vector<etcdserverpb::AlarmMember> Alarms() const = 0;
   // Whether any member has raised it. Asked before each write: the store itself makes no list.
   virtual bool IsAlarmOn(etcdserverpb::AlarmType type) const;
+  // Whether that member's NOSPACE is on because of its quota (CommandKind::kQuotaAlarm).
+  virtual bool IsQuotaAlarmOn(uint64_t member) const = 0;
+  // Of the engine's files and what waits to be written to them.
   virtual uint64_t SizeBytes() const = 0;
+  // What the quota is about: all versions that history keeps (mvcc/kept_bytes.h).
+  virtual uint64_t KeptBytes() const = 0;
 
   // ---- Parts. ----
 

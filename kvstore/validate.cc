@@ -161,12 +161,21 @@ bool IsSerializable(const TxnRequest& request) {
   });
 }
 
-bool CanPut(const TxnRequest& request) {
-  const auto can_put = [](const RequestOp& op) {
-    return op.has_request_put() || (op.has_request_txn() && CanPut(op.request_txn()));
+uint64_t SpaceFor(const PutRequest& request) {
+  constexpr uint64_t kOverhead = 256;
+  return kOverhead + request.key().size() + request.value().size();
+}
+
+uint64_t SpaceFor(const TxnRequest& request) {
+  const auto sum = [](const Operations& branch) {
+    uint64_t space = 0;
+    for (const RequestOp& op : branch) {
+      if (op.has_request_put()) space += SpaceFor(op.request_put());
+      if (op.has_request_txn()) space += SpaceFor(op.request_txn());
+    }
+    return space;
   };
-  return std::any_of(request.success().begin(), request.success().end(), can_put) ||
-         std::any_of(request.failure().begin(), request.failure().end(), can_put);
+  return std::max(sum(request.success()), sum(request.failure()));
 }
 
 }  // namespace conclave::kv

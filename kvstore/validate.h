@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/status/status.h"
 #include "kvstore/proto/rpc.pb.h"
@@ -20,7 +21,11 @@ absl::Status Validate(const etcdserverpb::TxnRequest& request, size_t max_ops);
 bool IsReadOnly(const etcdserverpb::TxnRequest& request);
 // Of a read-only one: true if every range in it is serializable (also if there is none).
 bool IsSerializable(const etcdserverpb::TxnRequest& request);
-// True if it can take up space, whichever way its compares go (reference: behaviour section 10.3).
-bool CanPut(const etcdserverpb::TxnRequest& request);
+
+// What it may take up, for the quota (reference: behaviour section 10.3): of a transaction, the
+// branch that takes more. 0 if nothing, however its compares go.
+uint64_t SpaceFor(const etcdserverpb::PutRequest& request);
+uint64_t SpaceFor(const etcdserverpb::TxnRequest& request);
+inline constexpr uint64_t kSpaceForLease = 64;
 
 }  // namespace conclave::kv

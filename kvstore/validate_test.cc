@@ -158,5 +158,17 @@ TEST(SerializableTxn, IsOneWithoutALinearizableRange) {
   EXPECT_FALSE(IsSerializable(Txn({serializable}, {Get("a")})));
 }
 
+TEST(SpaceFor, IsThatOfTheBranchThatTakesMore) {
+  etcdserverpb::PutRequest put;
+  put.set_key("key");
+  put.set_value("value");
+  EXPECT_EQ(SpaceFor(put), 264u);
+  const uint64_t one = SpaceFor(Txn({Put("k")}));
+  EXPECT_GE(one, 257u);
+  EXPECT_EQ(SpaceFor(Txn({Put("k"), Put("l")}, {Put("m")})), 2 * one);
+  EXPECT_EQ(SpaceFor(Txn({}, {Nested({Put("k")}, {Put("l"), Put("m")}), Put("n")})), 3 * one);
+  EXPECT_EQ(SpaceFor(Txn({Get("k"), Delete("l")}, {Nested({Delete("m")})})), 0u);
+}
+
 }  // namespace
 }  // namespace conclave::kv

@@ -37,7 +37,7 @@ ApiOptions ApiOptionsOf(const ServerConfig& config) {
   options.max_txn_ops = static_cast<size_t>(config.max_txn_ops);
   options.max_request_bytes = static_cast<size_t>(config.max_request_bytes);
   options.reported_version = config.reported_version;
-  if (config.quota_backend_bytes != 0) options.quota_bytes = config.quota_backend_bytes;
+  options.quota_bytes = QuotaBytesOf(config);
   return options;
 }
 
@@ -50,6 +50,7 @@ NodeOptions NodeOptionsOf(const ServerConfig& config, const DataDir& data_dir) {
   options.client_urls = ToStrings(config.advertise_client_urls);
   options.log_watchdog.directory = data_dir.wal();
   options.space.directories = {data_dir.wal(), data_dir.db()};
+  options.space.quota_bytes = static_cast<uint64_t>(std::max<int64_t>(QuotaBytesOf(config), 0));
   options.log_keeper.entries_max = static_cast<uint64_t>(config.snapshot_count);
   options.snapshot_source.bytes_per_second =
       static_cast<uint64_t>(config.snapshot_send_bytes_per_second);
@@ -268,11 +269,19 @@ void Server::EndRemoved(std::string_view who_says) {
   });
 }
 
-void Server::OnSpaceLow(bool low) {
-  if (low) {
-    Log(LogLevel::kWarn, "the disk is nearly full: nothing that makes the store grow is accepted");
-  } else {
-    Log(LogLevel::kInfo, "the disk has space again: the alarm may be lifted");
+void Server::OnSpaceNews(SpaceNews news) {
+  switch (news) {
+    case SpaceNews::kDiskShort:
+      return Log(LogLevel::kWarn,
+                 "the disk is nearly full: nothing that makes the store grow is accepted");
+    case SpaceNews::kDiskHasRoom:
+      return Log(LogLevel::kInfo, "the disk has space again: the alarm may be lifted");
+    case SpaceNews::kQuotaReached:
+      return Log(LogLevel::kWarn,
+                 "the store has reached --quota-backend-bytes: nothing that makes it grow is "
+                 "accepted until keys are deleted and their revisions compacted");
+    case SpaceNews::kQuotaHasRoom:
+      return Log(LogLevel::kInfo, "the store is below its quota again: the alarm is lifted");
   }
 }
 

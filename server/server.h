@@ -60,7 +60,7 @@ class Server : private NodeObserver {
   bool KnowsItself() const;
   // `who_says` is for the log.
   void EndRemoved(std::string_view who_says);
-  void OnSpaceLow(bool low) override;
+  void OnSpaceNews(SpaceNews news) override;
   void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;

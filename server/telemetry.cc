@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "server/config/validate.h"
 #include "server/config/version.h"
 #include "server/metrics/process_metrics.h"
 
@@ -13,8 +14,7 @@ Telemetry::Telemetry(const ServerConfig& config, const DispatchTable& methods, N
     : node_(node),
       peers_(peers),
       storage_(storage),
-      quota_bytes_(config.quota_backend_bytes == 0 ? ApiOptions().quota_bytes
-                                                   : config.quota_backend_bytes),
+      quota_bytes_(QuotaBytesOf(config)),
       grpc_(registry_, methods.All(), config.metrics == "extensive"),
       server_(registry_,
               {.member = node->id(),
@@ -72,6 +72,7 @@ ServerReading Telemetry::Read() const {
   reading.snapshot_expected_bytes = fetched.bytes_total;
   reading.quota_bytes = quota_bytes_;
   reading.store_bytes = store.SizeBytes();
+  reading.kept_bytes = store.KeptBytes();
   reading.revision = store.revision();
   reading.compact_revision = store.compact_revision();
   reading.watch_streams = watches.streams;

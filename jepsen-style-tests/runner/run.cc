@@ -83,7 +83,7 @@ class Run {
 
   // All phases, one after the other; ends early when something is wrong.
   void Live() {
-    if (!Faults() || !HealedCore() || !Calm() || !FullDisk()) return;
+    if (!Faults() || !HealedCore() || !Calm() || !FullDisk() || !FullStore()) return;
     if (!FinalReads() || !PreferredLeads()) return;
     leaders_.End();
     facts_.healthy = leaders_.intervals();
@@ -295,6 +295,17 @@ class Run {
     if (!swarm_.nemesis.disk_full || world_.Serving().size() < 3) return true;
     lifter_.reset();  // an alarm that is lifted too early would let puts through for a moment
     SpaceDrill drill(&world_, &nemesis_, &history_, random_.Stream("space"));
+    if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {
+      if (Sound()) world_.Report("space: never over: " + drill.stage());
+      return false;
+    }
+    return Sound();
+  }
+
+  // In a healthy cluster the store reaches its quota, and gets below it again.
+  bool FullStore() {
+    if (swarm_.world.member.node.space.quota_bytes == 0) return true;
+    QuotaDrill drill(&world_, &history_, random_.Stream("quota"));
     if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {
       if (Sound()) world_.Report("space: never over: " + drill.stage());
       return false;

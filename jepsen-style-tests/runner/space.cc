@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "jepsen-style-tests/workload/requests.h"
 #include "kvstore/errors.h"
 #include "raft/base/text.h"
 
@@ -15,6 +16,8 @@ using etcdserverpb::AlarmMember;
 using etcdserverpb::AlarmRequest;
 
 constexpr const char* kKey = "space";
+constexpr const char* kFillPrefix = "space/";
+constexpr size_t kFillBytes = 128 << 10;
 constexpr Duration kPause = Milliseconds(500);
 constexpr Duration kAlarmWithin = Seconds(30);
 
@@ -139,6 +142,68 @@ Co<void> SpaceDrill::TryWithoutSpace() {
     }
     const auto read = co_await session_.Get(kKey);
     if (removal.ok() && read.ok()) co_return;
+    co_await session_.Sleep(kPause);
+  }
+}
+
+// ---- QuotaDrill. ----
+
+QuotaDrill::QuotaDrill(World* world, History* history, Random random)
+    : world_(world),
+      session_(world, history, PatientSession(), random),
+      quota_(world->options().member.node.space.quota_bytes),
+      work_(Work()) {
+  work_.Start();
+}
+
+Co<void> QuotaDrill::Work() {
+  co_await Fill();
+  if (failed_) co_return;
+  co_await GiveBack();
+  stage_ = "a put once there is room again";
+  for (;;) {
+    const auto put = co_await session_.Put(kKey, session_.UniqueValue());
+    if (put.ok()) co_return;
+    co_await session_.Sleep(kPause);
+  }
+}
+
+Co<void> QuotaDrill::Fill() {
+  world_->Note("the store is filled to its quota");
+  stage_ = "the refusal of a put over the quota";
+  for (uint64_t i = 0;; ++i) {
+    const auto put = co_await session_.Put(fmt::format("{}{}", kFillPrefix, i),
+                                           std::string(kFillBytes, 'q') + session_.UniqueValue());
+    if (put.status == kv::ErrNoSpace()) co_return;
+    if (!put.ok()) co_await session_.Sleep(kPause);
+    if (!QuotaIsPassed()) continue;
+    world_->Report("space: quota passed: by a put that was not refused");
+    failed_ = true;
+    co_return;
+  }
+}
+
+// By more than what was under way when its last part was taken.
+bool QuotaDrill::QuotaIsPassed() const {
+  const std::vector<size_t> members = world_->Members();
+  return std::any_of(members.begin(), members.end(), [this](size_t position) {
+    Member& member = world_->member(position);
+    return member.running() && member.store().KeptBytes() > quota_ + 4 * kFillBytes;
+  });
+}
+
+Co<void> QuotaDrill::GiveBack() {
+  stage_ = "the end of what filled it";
+  etcdserverpb::DeleteRangeRequest removal;
+  removal.set_key(kFillPrefix);
+  removal.set_range_end(PrefixEnd(kFillPrefix));
+  for (;;) {
+    const auto removed = co_await session_.DeleteRange(removal);
+    if (removed.ok()) {
+      const auto compacted =
+          co_await session_.Compact(removed.response.header().revision(), /*physical=*/false);
+      if (compacted.ok() || compacted.status == kv::ErrCompacted()) co_return;
+    }
     co_await session_.Sleep(kPause);
   }
 }

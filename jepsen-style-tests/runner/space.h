@@ -1,9 +1,10 @@
 // What people do about full disks: an operator who lifts the alarms once there is space again, and
-// the drill at the end of a run that proves the rules of reference behaviour section 10.3 in a
+// the drills at the end of a run that prove the rules of reference behaviour section 10.3 in a
 // healthy cluster. Events of the world's scheduler; destroyed before the world.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "jepsen-style-tests/runner/nemesis.h"
@@ -53,6 +54,33 @@ class SpaceDrill {
   Nemesis* const nemesis_;
   Session session_;
   const size_t position_;  // whose disk fills up
+  std::string stage_;
+  bool failed_ = false;
+  Co<void> work_;
+};
+
+// A client fills the store up to its quota: then puts are refused, and the store has not passed it.
+// Once the keys are deleted and their revisions compacted puts succeed again, though nobody has
+// lifted the alarm. What goes wrong is reported to the world as "space: ...".
+class QuotaDrill {
+ public:
+  QuotaDrill(World* world, History* history, Random random);
+  QuotaDrill(const QuotaDrill&) = delete;
+  QuotaDrill& operator=(const QuotaDrill&) = delete;
+
+  bool done() const { return work_.done(); }
+  // What it waits for, in words.
+  const std::string& stage() const { return stage_; }
+
+ private:
+  Co<void> Work();
+  Co<void> Fill();
+  Co<void> GiveBack();
+  bool QuotaIsPassed() const;
+
+  World* const world_;
+  Session session_;
+  const uint64_t quota_;
   std::string stage_;
   bool failed_ = false;
   Co<void> work_;

@@ -85,6 +85,15 @@ void DrawStore(Random random, MemberOptions& member) {
   member.flush_time = Milliseconds(OneOf<int64_t>(random, {1, 5, 500}));
 }
 
+// More than any load keeps. Only where large puts are accepted, and compactions come to an end
+// before anybody gets impatient.
+void DrawQuota(Random random, MemberOptions& member) {
+  const double events_per_s = static_cast<double>(member.store.compaction_batch) /
+                              ToSeconds(member.node.apply.compaction_pause);
+  const bool suits = events_per_s >= 500 && member.node.core.uncommitted_bytes_max >= 1 << 20;
+  if (Chance(random, 25) && suits) member.node.space.quota_bytes = 8 << 20;
+}
+
 void DrawDisk(Random random, DiskOptions& disk) {
   disk.sync_min = std::chrono::microseconds(OneOf<int64_t>(random, {20, 100, 1000}));
   disk.sync_max = disk.sync_min * OneOf<int64_t>(random, {1, 5, 20});
@@ -179,6 +188,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawRaft(random.Stream("raft"), world.member);
   DrawMembership(random.Stream("membership"), world.member);
   DrawStore(random.Stream("store"), world.member);
+  DrawQuota(random.Stream("quota"), world.member);
   DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
   DrawTrouble(random.Stream("trouble"), world.member);
@@ -212,6 +222,9 @@ std::string SwarmOptions::Describe() const {
       "back {} bytes\n",
       core.tail_entries_max, core.tail_bytes_max, snapshots.chunk_bytes, snapshots.bytes_per_second,
       snapshots.sessions_max, snapshots.held_back_bytes_max);
+  if (member.node.space.quota_bytes != 0) {
+    text += fmt::format("quota     {} bytes\n", member.node.space.quota_bytes);
+  }
   text += fmt::format("members   {}, at most {} learners{}, leader priorities {}\n",
                       member.membership.strict_reconfig_check ? "strict check" : "no strict check",
                       member.membership.learners_max,

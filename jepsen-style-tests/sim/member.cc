@@ -75,8 +75,12 @@ struct Member::Process : server::NodeObserver {
   }
   void OnPublished() override {}
   void OnMembersChanged() override { member->world_->OnMembersChanged(*member); }
-  void OnSpaceLow(bool low) override {
-    if (low) member->world_->Note("{} is short of space", member->name());
+  void OnSpaceNews(server::SpaceNews news) override {
+    if (news == server::SpaceNews::kDiskShort) {
+      member->world_->Note("{} is short of space", member->name());
+    } else if (news == server::SpaceNews::kQuotaReached) {
+      member->world_->Note("{} has reached its quota", member->name());
+    }
   }
   void OnRemoved() override { member->world_->OnRemoved(*member); }
   void OnSnapshotNews(std::string_view line) override {

@@ -67,6 +67,8 @@ class ObservedStore final : public kv::Store {
     return store_->CheckMemberChange(kind, request);
   }
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return store_->Alarms(); }
+  bool IsQuotaAlarmOn(uint64_t member) const override { return store_->IsQuotaAlarmOn(member); }
+  uint64_t KeptBytes() const override { return store_->KeptBytes(); }
   uint64_t SizeBytes() const override { return store_->SizeBytes(); }
 
   kv::Lessor& lessor() override { return store_->lessor(); }

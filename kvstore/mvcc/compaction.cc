@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kvstore/errors.h"
+#include "kvstore/mvcc/kept_bytes.h"
 #include "raft/base/check.h"
 #include "raft/base/coding.h"
 #include "raft/base/probe.h"
@@ -12,28 +13,44 @@
 namespace conclave::kv {
 namespace {
 
-void RemoveVersion(std::string_view key, Revision revision, WriteBatch& batch) {
-  batch.Delete(HistoryKey(revision));
-  batch.Delete(PointerKey(key, revision));
+// Of one step: what is removed, and what it took up.
+struct Removal {
+  WriteBatch batch;
+  uint64_t bytes = 0;
+
+  void Remove(std::string_view key, Revision revision, uint64_t value_bytes) {
+    batch.Delete(HistoryKey(revision));
+    batch.Delete(PointerKey(key, revision));
+    bytes += BytesOfEvent(key, value_bytes);
+  }
+};
+
+// Whether an earlier removal has removed what the event replaced. What happened in a compacted
+// revision itself stays until the next compaction, because a watch may start there; so each
+// compaction looks at the last one's revision again (`finished`), and at what an overtaken one had
+// looked at of its own revision (`spared`), whose older victims are gone already.
+bool RemovedBefore(const EventView& event, const CompactionProgress& progress) {
+  const Revision at = event.record.mod;
+  const int64_t previous = event.previous.main;
+  return (at.main <= progress.finished && previous < progress.finished) ||
+         (at.main == progress.spared.main && at < progress.spared && previous < at.main);
 }
 
 // An event up to the compacted revision kills the version it replaced, and itself if it is a
-// delete. What happened in the compacted revision itself stays until the next compaction, because a
-// watch may start there; so each compaction looks at the last one's revision again (`finished`),
-// whose older victims are gone already.
-void RemoveDead(const EventView& event, int64_t compact_revision, int64_t finished,
-                WriteBatch& batch) {
+// delete.
+void RemoveDead(const EventView& event, int64_t compact_revision,
+                const CompactionProgress& progress, Removal& removal) {
   const Revision previous = event.previous;
-  const bool removed_before = event.record.mod.main <= finished && previous.main < finished;
+  const bool removed_before = RemovedBefore(event, progress);
   if (previous.main != 0 && removed_before) SIM_REACHED("kv.compaction.looked_again");
   if (previous.main != 0 && previous.main < compact_revision && !removed_before) {
-    RemoveVersion(event.key, previous, batch);
+    removal.Remove(event.key, previous, event.previous_value_bytes);
   }
   const bool at_target = event.is_delete && event.record.mod.main == compact_revision;
   if (at_target) SIM_REACHED("kv.compaction.delete_at_target_kept");
   const bool dropped = SEEDED_BUG(kDeleteAtCompactionDropped) && at_target;
   if (event.is_delete && (event.record.mod.main < compact_revision || dropped)) {
-    RemoveVersion(event.key, event.record.mod, batch);
+    removal.Remove(event.key, event.record.mod, 0);
   }
 }
 
@@ -42,6 +59,8 @@ void PutProgress(const CompactionProgress& progress, WriteBatch& batch) {
   PutFixed64(value, static_cast<uint64_t>(progress.finished));
   PutFixed64(value, static_cast<uint64_t>(progress.next.main));
   PutFixed64(value, static_cast<uint64_t>(progress.next.sub));
+  PutFixed64(value, static_cast<uint64_t>(progress.spared.main));
+  PutFixed64(value, static_cast<uint64_t>(progress.spared.sub));
   batch.Put(kCompactedKey, value);
 }
 
@@ -58,6 +77,8 @@ absl::Status LoadCompaction(KeySpace* keys) {
     keys->compaction.finished = static_cast<int64_t>(in.Fixed64());
     keys->compaction.next.main = static_cast<int64_t>(in.Fixed64());
     keys->compaction.next.sub = static_cast<int64_t>(in.Fixed64());
+    keys->compaction.spared.main = static_cast<int64_t>(in.Fixed64());
+    keys->compaction.spared.sub = static_cast<int64_t>(in.Fixed64());
     if (!in.finished()) return absl::DataLossError("the engine's compaction progress is damaged");
   }
   if (keys->compaction.finished < keys->compact_revision) {
@@ -81,6 +102,7 @@ absl::Status Compact(KeySpace* keys, int64_t revision) {
   CompactionProgress& progress = keys->compaction;
   if (progress.finished < keys->compact_revision) SIM_REACHED("kv.compaction.overtaken");
   if (progress.next.main == keys->compact_revision && progress.next.sub != 0) {
+    progress.spared = progress.next;
     progress.next.sub = 0;
     PutProgress(progress, batch);
   }
@@ -97,7 +119,7 @@ bool CompactStep(KeySpace* keys, size_t events_max) {
   const int64_t target = keys->compact_revision;
   if (progress.finished == target) return false;
 
-  WriteBatch batch;
+  Removal removal;
   size_t events = 0;
   bool more = false;
   keys->past.ScanEvents(progress.next, [&](const EventView& event) {
@@ -105,7 +127,7 @@ bool CompactStep(KeySpace* keys, size_t events_max) {
     if (event.record.mod.main > last) return false;
     progress.next = event.record.mod;
     more = ++events > events_max;
-    if (!more) RemoveDead(event, target, progress.finished, batch);
+    if (!more) RemoveDead(event, target, progress, removal);
     return !more;
   });
   if (!more) {
@@ -113,8 +135,11 @@ bool CompactStep(KeySpace* keys, size_t events_max) {
     progress.next = {target, 0};
   }
   if (more) SIM_REACHED("kv.compaction.sliced");
-  PutProgress(progress, batch);
-  keys->engine->Write(batch);
+  PutProgress(progress, removal.batch);
+  CHECK(removal.bytes <= keys->kept_bytes);
+  keys->kept_bytes -= SEEDED_BUG(kKeptBytesOnlyGrow) ? 0 : removal.bytes;
+  PutKeptBytes(keys->kept_bytes, removal.batch);
+  keys->engine->Write(removal.batch);
   return more;
 }
 

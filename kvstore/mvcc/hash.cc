@@ -53,10 +53,13 @@ uint32_t HashAll(const KeySpace& keys) {
   uint32_t crc = HashHistory(keys, keys.revision);
   std::string scratch;
   const std::unique_ptr<Iterator> it = keys.engine->NewIterator();
-  // History is in already; counts, progress and where its state came from are each member's own.
+  // History is in already; counts, progress, kept bytes and where its state came from are each
+  // member's own.
   for (const std::string_view part : {"a", "k", "l", "m"}) {
     for (it->Seek(part); it->Valid() && it->key().starts_with(part); it->Next()) {
-      if (it->key() == kCompactedKey || it->key() == kInstalledKey) continue;
+      if (it->key() == kCompactedKey || it->key() == kInstalledKey || it->key() == kKeptBytesKey) {
+        continue;
+      }
       crc = Extend(crc, it->key(), scratch);
       crc = Extend(crc, it->value(), scratch);
     }

@@ -20,6 +20,9 @@ namespace conclave::kv {
 struct CompactionProgress {
   int64_t finished = -1;  // all dead versions up to this compaction are gone
   Revision next;          // the first event that the removal under way has not looked at
+  // An earlier removal stopped before this event of its target's. What the ones before it, of that
+  // revision, had replaced is gone; they themselves were spared, and are looked at again.
+  Revision spared;
 };
 
 struct KeySpace {
@@ -36,6 +39,7 @@ struct KeySpace {
   Latest latest;
   Past past;
   KeyCounts counts;
+  uint64_t kept_bytes = 0;  // kept_bytes.h
 
   // Buffers of the write path, kept between commands.
   std::string scratch;

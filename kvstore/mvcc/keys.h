@@ -31,7 +31,8 @@ inline constexpr std::string_view kStateKey = "m/state";    // applied index and
 inline constexpr std::string_view kConfigurationKey = "m/configuration";  // of LogPosition, if any
 inline constexpr std::string_view kCompactKey = "m/compact";  // compacted revision, replicated
 inline constexpr std::string_view kCompactedKey =
-    "m/compacted";  // how far this member's removal got
+    "m/compacted";                                           // how far this member's removal got
+inline constexpr std::string_view kKeptBytesKey = "m/kept";  // kept_bytes.h, of this member
 inline constexpr std::string_view kInstalledKey = "m/installed";  // Store::MarkInstalled
 inline constexpr std::string_view kMemberPrefix = "m/member/";    // + id
 inline constexpr std::string_view kRemovedPrefix = "m/removed/";  // + id of a former member

@@ -41,6 +41,7 @@ void SetEvent(const EventView& event, std::string& out) {
   PutByte(out, event.is_delete ? kDelete : kPut);
   PutNumber(out, event.previous.main);
   PutNumber(out, event.previous.sub);
+  if (event.previous.main != 0) PutVarint(out, event.previous_value_bytes);
   PutVarint(out, event.key.size());
   out.append(event.key);
   if (!event.is_delete) AppendState(event.record, out);
@@ -63,6 +64,7 @@ EventView ReadEvent(std::string_view bytes, Revision revision) {
   event.is_delete = kind == kDelete;
   event.previous.main = Number(in);
   event.previous.sub = Number(in);
+  if (event.previous.main != 0) event.previous_value_bytes = in.Varint();
   event.key = in.Take(in.Varint());
   event.record.mod = revision;
   if (!event.is_delete) ReadState(in, event.record);

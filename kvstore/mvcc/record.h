@@ -28,6 +28,7 @@ struct EventView {
   std::string_view key;
   RecordView record;
   Revision previous;
+  uint64_t previous_value_bytes = 0;  // so that whoever removes that version knows what it took
 
   Event Copy() const { return {is_delete, std::string(key), record.Copy(), previous}; }
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kvstore/errors.h"
+#include "kvstore/mvcc/kept_bytes.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 
@@ -48,6 +49,7 @@ void WriteTxn::Put(const PutRequest& request, PutResponse* response) {
   EventView event;
   event.key = key;
   event.previous = previous.mod;
+  event.previous_value_bytes = previous.value.size();
   event.record.mod = NextRevision();
   event.record.create_revision = stored ? previous.create_revision : event.record.mod.main;
   event.record.version = previous.version + 1;
@@ -73,18 +75,20 @@ void WriteTxn::DeleteRange(const DeleteRangeRequest& request, DeleteRangeRespons
   struct Found {
     std::string key;
     Revision mod;
+    uint64_t value_bytes;
     int64_t lease;
   };
   std::vector<Found> found;  // first, because a scan must not see its own deletes
-  keys_->latest.Scan(KeySpan::Of(request.key(), request.range_end()),
-                     [&](std::string_view key, const RecordView& record) {
-                       found.push_back({std::string(key), record.mod, record.lease});
-                       if (response != nullptr && request.prev_kv()) {
-                         FillKeyValue(key, record, *response->add_prev_kvs());
-                       }
-                       return true;
-                     });
-  for (const Found& one : found) DeleteRecord(one.key, one.mod, one.lease);
+  keys_->latest.Scan(
+      KeySpan::Of(request.key(), request.range_end()),
+      [&](std::string_view key, const RecordView& record) {
+        found.push_back({std::string(key), record.mod, record.value.size(), record.lease});
+        if (response != nullptr && request.prev_kv()) {
+          FillKeyValue(key, record, *response->add_prev_kvs());
+        }
+        return true;
+      });
+  for (const Found& one : found) DeleteRecord(one.key, one.mod, one.value_bytes, one.lease);
   if (response != nullptr) {
     response->set_deleted(static_cast<int64_t>(found.size()));
     response->mutable_header()->set_revision(revision());
@@ -95,15 +99,17 @@ void WriteTxn::DeleteKey(std::string_view key) {
   const std::optional<std::string> stored = keys_->latest.Get(key);
   CHECK(stored.has_value());
   const RecordView record = ReadRecord(*stored);
-  DeleteRecord(key, record.mod, record.lease);
+  DeleteRecord(key, record.mod, record.value.size(), record.lease);
 }
 
-void WriteTxn::DeleteRecord(std::string_view key, Revision previous, int64_t lease) {
+void WriteTxn::DeleteRecord(std::string_view key, Revision previous, uint64_t value_bytes,
+                            int64_t lease) {
   keys_->drain.DeleteLatest(key);
   EventView event;
   event.is_delete = true;
   event.key = key;
   event.previous = previous;
+  event.previous_value_bytes = value_bytes;
   event.record.mod = NextRevision();
   AddEvent(event);
   keys_->counts.Remove(key);
@@ -120,6 +126,7 @@ void WriteTxn::AddEvent(const EventView& event) {
   SetPointerPrefix(event.key, engine_key);
   AppendPointerRevision(event.record.mod, engine_key);
   batch.Put(engine_key, event.is_delete ? kTombstone : std::string_view());
+  keys_->kept_bytes += BytesOfEvent(event.key, event.record.value.size());
   events_.events.push_back(event.Copy());
 }
 

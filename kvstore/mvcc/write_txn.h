@@ -39,7 +39,7 @@ class WriteTxn {
   Revision NextRevision() const {
     return {events_.revision, static_cast<int64_t>(events_.events.size())};
   }
-  void DeleteRecord(std::string_view key, Revision previous, int64_t lease);
+  void DeleteRecord(std::string_view key, Revision previous, uint64_t value_bytes, int64_t lease);
   // Writes the event and the pointer to it.
   void AddEvent(const EventView& event);
 

@@ -201,6 +201,12 @@ constexpr Story kStories[] = {
     {kPriorityNotTold, "a member does not tell its priority", "leadership: priority"},
     {kPreferredLaggard, "leadership goes to a preferred member that has not caught up",
      "unit test: raft/core/classical_bugs_elections_test.cc"},
+    // ---- The quota. ----
+    {kKeptBytesOnlyGrow, "compaction does not bring down what counts for the quota",
+     "space: never over"},
+    {kQuotaAlarmKept, "an alarm for the quota stays on when there is room again",
+     "space: never over"},
+    {kQuotaIgnored, "a store goes on to grow beyond its quota", "space: quota passed"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -122,7 +122,11 @@
   BUG(kWipedMemberVotes, 94)          \
   /* Leader priority. */              \
   BUG(kPriorityNotTold, 96)           \
-  BUG(kPreferredLaggard, 97)
+  BUG(kPreferredLaggard, 97)          \
+  /* The quota. */                    \
+  BUG(kKeptBytesOnlyGrow, 101)        \
+  BUG(kQuotaAlarmKept, 102)           \
+  BUG(kQuotaIgnored, 103)
 
 namespace conclave {
 

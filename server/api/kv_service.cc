@@ -75,7 +75,8 @@ void Write(const ApiContext& context, const CallRef& call, const absl::Status& v
 
 void Put(const ApiContext& context, const CallRef& call, PutRequest& request,
          std::string_view bytes) {
-  absl::Status valid = kv::Validate(request);
+  absl::Status valid = CheckQuota(context, kv::SpaceFor(request));
+  if (valid.ok()) valid = kv::Validate(request);
   if (valid.ok()) valid = CheckSpace(context);
   Write<PutResponse>(context, call, valid, kv::CommandKind::kPut, bytes);
 }
@@ -102,11 +103,13 @@ TxnRequest Decided(const kv::Store& store, const TxnRequest& request) {
 
 void Txn(const ApiContext& context, const CallRef& call, TxnRequest& request,
          std::string_view bytes) {
-  absl::Status valid = kv::Validate(request, context.options->max_txn_ops);
+  const uint64_t space = kv::SpaceFor(request);
+  absl::Status valid = CheckQuota(context, space);
+  if (valid.ok()) valid = kv::Validate(request, context.options->max_txn_ops);
   if (valid.ok() && kv::IsReadOnly(request)) {
     return ReadThenReply(context, call, request, kv::IsSerializable(request), ReplyReadOnlyTxn);
   }
-  if (valid.ok() && kv::CanPut(request)) valid = CheckSpace(context);
+  if (valid.ok() && space != 0) valid = CheckSpace(context);
   if (SEEDED_BUG(kCompareAtPropose)) {
     const std::string decided = Decided(context.node->store(), request).SerializeAsString();
     return Write<TxnResponse>(context, call, valid, kv::CommandKind::kTxn, decided);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "kvstore/validate.h"
 #include "server/api/leader_guard.h"
 #include "server/api/lease_keeper.h"
 #include "server/api/service.h"
@@ -34,7 +35,9 @@ int64_t NextLeaseId(const Node& node, uint64_t& counter) {
 
 void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& request,
            uint64_t& counter) {
-  if (absl::Status status = CheckSpace(context); !status.ok()) return call->Finish(status);
+  absl::Status space = CheckQuota(context, kv::kSpaceForLease);
+  if (space.ok()) space = CheckSpace(context);
+  if (!space.ok()) return call->Finish(space);
   const int64_t min_ttl =
       kv::MinLeaseTtlSeconds(context.node->election_timeout(), context.node->heartbeat_interval());
   if (request.ttl() < min_ttl) request.set_ttl(min_ttl);

@@ -1,4 +1,5 @@
 // The Maintenance service (reference: behaviour section 10).
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -42,8 +43,10 @@ void Status(const ApiContext& context, const CallRef& call, StatusRequest&, std:
   FillHeader(context, response.mutable_header());
   response.set_version(context.options->reported_version);
   response.set_storageversion(WithoutPatch(context.options->reported_version));
-  response.set_dbsize(static_cast<int64_t>(store.SizeBytes()));
-  response.set_dbsizeinuse(static_cast<int64_t>(store.SizeBytes()));
+  const uint64_t size = store.SizeBytes();
+  response.set_dbsize(static_cast<int64_t>(size));
+  // Tools show the difference as what a defragmentation would give back.
+  response.set_dbsizeinuse(static_cast<int64_t>(std::min(size, store.KeptBytes())));
   response.set_dbsizequota(context.options->quota_bytes);
   response.set_leader(context.node->leader().value());
   response.set_raftindex(raft.commit.value());

@@ -41,6 +41,12 @@ absl::Status CheckSize(const ApiContext& context, std::string_view request) {
   return kv::ErrRequestTooLarge();
 }
 
+absl::Status CheckQuota(const ApiContext& context, uint64_t bytes) {
+  if (bytes == 0 || context.node->space().HasRoomFor(bytes)) return absl::OkStatus();
+  SIM_REACHED("api.space.over_quota");
+  return kv::ErrNoSpace();
+}
+
 absl::Status CheckSpace(const ApiContext& context) {
   if (!IsOutOfSpace(context.node->store()) || SEEDED_BUG(kPutWithoutSpace)) {
     return absl::OkStatus();

@@ -64,8 +64,11 @@ std::string WithoutPatch(const std::string& version);
 // ErrRequestTooLarge if a request that is to be replicated is over its bound.
 absl::Status CheckSize(const ApiContext& context, std::string_view request);
 
+// ErrNoSpace if what a request may take up, `bytes`, would make the store pass its quota; asked
+// before anything else of the request is looked at (reference: behaviour section 10.3). 0 is fine.
+absl::Status CheckQuota(const ApiContext& context, uint64_t bytes);
 // ErrNoSpace while a member is out of space: what makes the store grow is refused before it takes
-// room in the logs. Applying refuses it as well, which decides (reference: behaviour section 10.3).
+// room in the logs. Applying refuses it as well, which decides.
 absl::Status CheckSpace(const ApiContext& context);
 
 // Replicates `request` as it came and answers with the response type `R` of the result, its header

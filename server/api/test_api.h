@@ -73,7 +73,7 @@ class TestApiMember : private NodeObserver {
   void OnPublished() override {}
   void OnMembersChanged() override {}
   void OnRemoved() override { removed_ = true; }
-  void OnSpaceLow(bool) override {}
+  void OnSpaceNews(SpaceNews) override {}
   void OnSnapshotNews(std::string_view) override {}
 
   Node* const node_;

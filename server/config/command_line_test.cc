@@ -125,12 +125,6 @@ TEST(CommandLineTest, FlagsWithoutEffectAreWarnedOf) {
                   HasSubstr("--socket-reuse-address"), HasSubstr("--v ")));
 }
 
-TEST(CommandLineTest, AQuotaThatIsGivenIsWarnedOf) {
-  EXPECT_THAT(Parse({"--quota-backend-bytes=8589934592"}).warnings,
-              ElementsAre(StartsWith("--quota-backend-bytes is told to clients but not enforced")));
-  EXPECT_THAT(Parse({}).warnings, IsEmpty());
-}
-
 TEST(CommandLineTest, OldNamesAreTakenWithAWarning) {
   const ParseOutcome outcome = Parse({"--experimental-watch-progress-notify-interval=5s"});
   EXPECT_EQ(outcome.config.watch_progress_notify_interval, Seconds(5));

@@ -36,7 +36,7 @@ struct ServerConfig {
   int64_t leader_priority = 0;  // leadership goes to healthy members of a higher one
   std::vector<Url> listen_peer_urls = {{"http", "localhost", 2380, ""}};
   std::vector<Url> listen_client_urls = {{"http", "localhost", 2379, ""}};
-  int64_t quota_backend_bytes = 0;  // reported only; 0: 2 GiB; negative: no quota
+  int64_t quota_backend_bytes = 0;  // see QuotaBytesOf
   int64_t max_txn_ops = 128;
   int64_t max_request_bytes = 1'572'864;
   int64_t max_concurrent_streams = 4'294'967'295;    // of one connection

@@ -252,7 +252,6 @@ absl::Status SetFlag(const Flag& flag, std::string_view value, ServerConfig& con
   const Setter setter{flag, value, config, warnings};
   if (absl::Status status = std::visit(setter, flag.target); !status.ok()) return status;
   config.given.insert(std::string(flag.name));
-  if (!flag.caution.empty()) warnings.push_back(fmt::format("--{} {}", flag.name, flag.caution));
   return absl::OkStatus();
 }
 

@@ -75,8 +75,6 @@ struct Flag {
   bool may_be_empty = false;      // of URL lists
   // Older etcd calls it experimental-<name>; still accepted, with a warning.
   bool was_experimental = false;
-  // A warning for whoever sets it, after "--<name> "; empty: none.
-  std::string_view caution = {};
   // Its key in YAML, dots between levels; empty: the name. "-": it cannot be set there.
   std::string_view yaml_key = {};
 

@@ -174,6 +174,10 @@ absl::Status CheckInitialCluster(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
+int64_t QuotaBytesOf(const ServerConfig& config) {
+  return config.quota_backend_bytes == 0 ? int64_t{2} << 30 : config.quota_backend_bytes;
+}
+
 absl::StatusOr<AutoCompaction> AutoCompactionOf(const ServerConfig& config) {
   const std::string& text = config.auto_compaction_retention;
   int64_t count = 0;

@@ -25,4 +25,7 @@ struct AutoCompaction {
 };
 absl::StatusOr<AutoCompaction> AutoCompactionOf(const ServerConfig& config);
 
+// What the store may come to keep, with 0 for etcd's 2 GiB; negative: as much as there is room for.
+int64_t QuotaBytesOf(const ServerConfig& config);
+
 }  // namespace conclave::server

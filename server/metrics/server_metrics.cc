@@ -114,11 +114,11 @@ void ServerMetrics::AddSnapshotSeries() {
 void ServerMetrics::AddStoreSeries() {
   using R = ServerReading;
   AddGaugeOf("etcd_server_quota_backend_bytes",
-             "Quota for the size of the store, as told to clients; not enforced.", &R::quota_bytes);
+             "What the store may keep before it refuses to grow; negative: no bound.",
+             &R::quota_bytes);
   AddGaugeOf("etcd_mvcc_db_total_size_in_bytes", "Size of the store on disk.", &R::store_bytes);
-  // Space comes back by itself, so all of it counts as in use.
-  AddGaugeOf("etcd_mvcc_db_total_size_in_use_in_bytes", "Size of the store in use.",
-             &R::store_bytes);
+  AddGaugeOf("etcd_mvcc_db_total_size_in_use_in_bytes",
+             "Of all versions that are kept: what the quota is about.", &R::kept_bytes);
   AddGaugeOf("etcd_debugging_mvcc_current_revision", "Newest revision.", &R::revision);
   AddGaugeOf("etcd_debugging_mvcc_compact_revision", "Last compacted revision.",
              &R::compact_revision);

@@ -54,6 +54,7 @@ struct ServerReading {
   uint64_t snapshot_expected_bytes = 0;  // roughly
   // Store.
   int64_t quota_bytes = 0;
+  uint64_t kept_bytes = 0;
   uint64_t store_bytes = 0;
   int64_t revision = 0;
   int64_t compact_revision = 0;

@@ -30,6 +30,7 @@ TEST_F(ServerMetricsTest, TheServerIsReadOncePerRender) {
   reading_.applied_index = 11;
   reading_.leader_changes = 3;
   reading_.store_bytes = 4096;
+  reading_.kept_bytes = 2048;
   reading_.watchers_unsynced = 2;
   reading_.watch_events_sent = 9;
   const std::string text = Render();
@@ -43,6 +44,7 @@ TEST_F(ServerMetricsTest, TheServerIsReadOncePerRender) {
            "# TYPE etcd_server_leader_changes_seen_total counter\n"
            "etcd_server_leader_changes_seen_total 3\n",
            "etcd_mvcc_db_total_size_in_bytes 4096\n",
+           "etcd_mvcc_db_total_size_in_use_in_bytes 2048\n",
            "etcd_debugging_mvcc_slow_watcher_total 2\n",
            "# TYPE etcd_debugging_mvcc_events_total counter\netcd_debugging_mvcc_events_total 9\n",
        }) {

@@ -66,7 +66,9 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),
       log_watchdog_(options.log_watchdog, parts.lane),
       space_(options.space, options.core.id, parts.lane, parts.file_system, parts.store, &proposer_,
-             [this](bool low) { OnSpaceLow(low); }),
+             [this](SpaceNews news) {
+               if (observer_ != nullptr) observer_->OnSpaceNews(news);
+             }),
       snapshot_source_(
           options.snapshot_source, parts.lane, parts.background, parts.engine, parts.store, &core_,
           {.hold_log = [this](std::optional<raft::LogIndex> from) { log_keeper_.Hold(from); },
@@ -238,10 +240,6 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   log_keeper_.OnApplied(last.index, bytes);
   snapshot_source_.OnApplied(last.index, bytes);
   raft_.Applied(last.index);
-}
-
-void Node::OnSpaceLow(bool low) {
-  if (observer_ != nullptr) observer_->OnSpaceLow(low);
 }
 
 void Node::OnFetchSnapshot(const raft::SnapshotWanted& wanted) { snapshot_fetcher_.Fetch(wanted); }

@@ -81,8 +81,7 @@ class NodeObserver {
   virtual void OnMembersChanged() = 0;
   // This member has applied its own removal: it has no business here any more. Told once.
   virtual void OnRemoved() = 0;
-  // A disk of this member runs short of space, or no longer does.
-  virtual void OnSpaceLow(bool low) = 0;
+  virtual void OnSpaceNews(SpaceNews news) = 0;
 };
 
 struct NodeCounters {
@@ -176,7 +175,6 @@ class Node : private RaftStageOwner {
   void OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine);
   // The member list or what the log adds to it may have changed.
   void TakeMembers();
-  void OnSpaceLow(bool low);
   void Publish();
   void OnPublishAnswered(const absl::Status& status);
   void TellSnapshotNews(std::string_view line);

@@ -10,6 +10,8 @@ namespace conclave::server {
 
 namespace {
 
+constexpr uint64_t kFreePartOfQuota = 20;
+
 using etcdserverpb::AlarmMember;
 using etcdserverpb::AlarmRequest;
 
@@ -76,8 +78,36 @@ void SpaceWatch::OnLooked(bool disk_short) {
 
 void SpaceWatch::Judge() {
   const bool low = disk_short_ || log_short_;
-  if (low != std::exchange(low_, low)) observer_(low);
-  if (low && !raising_ && !AlarmIsOn()) RaiseAlarm();
+  if (low != std::exchange(low_, low)) {
+    observer_(low ? SpaceNews::kDiskShort : SpaceNews::kDiskHasRoom);
+  }
+  if (low) return RaiseAlarm(kv::CommandKind::kAlarm);
+  LiftAlarmIfRoom();
+}
+
+bool SpaceWatch::HasRoomFor(uint64_t bytes) {
+  if (options_.quota_bytes == 0 || SEEDED_BUG(kQuotaIgnored)) return true;
+  if (store_->KeptBytes() + bytes < options_.quota_bytes) return true;
+  if (IsNearlyFull()) {
+    if (!proposing_ && !AlarmIsOn()) observer_(SpaceNews::kQuotaReached);
+    RaiseAlarm(kv::CommandKind::kQuotaAlarm);
+  }
+  return false;
+}
+
+// Between this and the quota nothing is raised and nothing lifted, or the alarm would come and go
+// with every delete, and with a request that never fits.
+bool SpaceWatch::IsNearlyFull() const {
+  const uint64_t quota = options_.quota_bytes;
+  return quota != 0 && store_->KeptBytes() > quota - quota / kFreePartOfQuota;
+}
+
+void SpaceWatch::LiftAlarmIfRoom() {
+  if (!store_->IsQuotaAlarmOn(member_.value()) || SEEDED_BUG(kQuotaAlarmKept)) return;
+  if (IsNearlyFull()) return;
+  SIM_REACHED("stages.space.quota_alarm_lifted");
+  if (!proposing_) observer_(SpaceNews::kQuotaHasRoom);
+  ProposeAlarm(AlarmRequest::DEACTIVATE, kv::CommandKind::kAlarm);
 }
 
 bool SpaceWatch::AlarmIsOn() const {
@@ -87,18 +117,23 @@ bool SpaceWatch::AlarmIsOn() const {
   });
 }
 
-void SpaceWatch::RaiseAlarm() {
-  if (SEEDED_BUG(kFullDiskUntold)) return;
+void SpaceWatch::RaiseAlarm(kv::CommandKind kind) {
+  if (AlarmIsOn() || SEEDED_BUG(kFullDiskUntold)) return;
   SIM_REACHED("stages.space.alarm_raised");
-  raising_ = true;
+  ProposeAlarm(AlarmRequest::ACTIVATE, kind);
+}
+
+void SpaceWatch::ProposeAlarm(AlarmRequest::AlarmAction action, kv::CommandKind kind) {
+  if (proposing_) return;
+  proposing_ = true;
   AlarmRequest request;
-  request.set_action(AlarmRequest::ACTIVATE);
+  request.set_action(action);
   request.set_memberid(member_.value());
   request.set_alarm(etcdserverpb::NOSPACE);
-  // Whatever becomes of it, the next look sees whether the alarm is on.
-  proposer_->Propose(kv::CommandKind::kAlarm, request.SerializeAsString(),
+  // Whatever becomes of it, the next look, or the next write, sees whether the alarm is on.
+  proposer_->Propose(kind, request.SerializeAsString(),
                      [this, alive = alive_](const kv::ApplyResult&) {
-                       if (*alive) raising_ = false;
+                       if (*alive) proposing_ = false;
                      });
 }
 

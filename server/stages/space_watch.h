@@ -1,8 +1,10 @@
-// Notices when a disk of this member runs short of space, and raises the NOSPACE alarm for it
-// through the log, so that the whole cluster refuses to grow while there is still room for what
-// gives space back: deletes, compactions, and the engine's own rewriting of its tables. The alarm
-// stays on until somebody lifts it, as in etcd; lifted while space is still short, it comes back
-// (reference: behaviour section 10.3). On the raft lane; asking the disk is background work.
+// Notices when a disk of this member runs short of space, or its store would come to keep more than
+// the quota, and raises the NOSPACE alarm for it through the log, so that the whole cluster refuses
+// to grow while there is still room for what gives space back: deletes, compactions, and the
+// engine's own rewriting of its tables. An alarm for a disk stays on until somebody lifts it, as in
+// etcd; lifted while space is still short, it comes back (reference: behaviour section 10.3). One
+// for the quota is lifted here as soon as deletes and a compaction have made some room below it. On
+// the raft lane; asking the disk is background work.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +27,19 @@ struct SpaceWatchOptions {
   // Space is short below this: what a flush of the engine's write buffer may take.
   uint64_t free_bytes_min = 64 << 20;
   Duration look_every = Seconds(1);
+  uint64_t quota_bytes = 0;  // of Store::KeptBytes; 0: none
+};
+
+enum class SpaceNews {
+  kDiskShort,
+  kDiskHasRoom,
+  kQuotaReached,  // the alarm is about to be raised
+  kQuotaHasRoom,  // and about to be lifted
 };
 
 class SpaceWatch {
  public:
-  // Told when space becomes short (true) and when it no longer is.
-  using Observer = absl::AnyInvocable<void(bool low)>;
+  using Observer = absl::AnyInvocable<void(SpaceNews news)>;
 
   // Nothing is owned, all must outlive it. Without a file system it knows only what the log tells.
   SpaceWatch(SpaceWatchOptions options, raft::NodeId member, Executor* lane,
@@ -45,13 +54,20 @@ class SpaceWatch {
 
   bool low() const { return low_; }
 
+  // Whether the store may come to keep `bytes` more. If not, and it is nearly full, the alarm is
+  // raised. What is under way in the log is not counted: the store may pass its quota by that.
+  bool HasRoomFor(uint64_t bytes);
+
  private:
   void LookLater();
   void Look();
   void OnLooked(bool disk_short);
   void Judge();
   bool AlarmIsOn() const;
-  void RaiseAlarm();
+  bool IsNearlyFull() const;
+  void RaiseAlarm(kv::CommandKind kind);
+  void LiftAlarmIfRoom();
+  void ProposeAlarm(etcdserverpb::AlarmRequest::AlarmAction action, kv::CommandKind kind);
 
   const SpaceWatchOptions options_;
   const raft::NodeId member_;
@@ -63,7 +79,7 @@ class SpaceWatch {
   bool disk_short_ = false;
   bool log_short_ = false;
   bool low_ = false;
-  bool raising_ = false;
+  bool proposing_ = false;
   TimerId timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

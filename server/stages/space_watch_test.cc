@@ -15,7 +15,7 @@ constexpr uint64_t kMiB = 1 << 20;
 
 class SpaceWatchTest : public testing::Test {
  protected:
-  SpaceWatchTest() {
+  explicit SpaceWatchTest(const NodeOptions& options = Options()) : cluster_(3, 7, options) {
     EXPECT_TRUE(cluster_.RunUntilLeader());
     cluster_.Run(Seconds(2));
     follower_ = (cluster_.leader() + 1) % 3;
@@ -55,7 +55,7 @@ class SpaceWatchTest : public testing::Test {
     cluster_.Run(Milliseconds(300));
   }
 
-  TestCluster cluster_{3, 7, Options()};
+  TestCluster cluster_;
   size_t follower_ = 0;
 };
 
@@ -109,6 +109,102 @@ TEST_F(SpaceWatchTest, IsRaisedAsSoonAsThereIsAQuorum) {
   cluster_.Heal();
   cluster_.Run(Seconds(10));
   EXPECT_EQ(AlarmsAt(cluster_.leader()), AlarmOf(follower_));
+}
+
+class QuotaTest : public SpaceWatchTest {
+ protected:
+  static constexpr uint64_t kQuota = 20'000;
+
+  static NodeOptions Options() {
+    NodeOptions options;
+    options.space.quota_bytes = kQuota;
+    return options;
+  }
+
+  QuotaTest() : SpaceWatchTest(Options()) {}
+
+  SpaceWatch& watch() { return cluster_.node(follower_).space(); }
+  uint64_t Kept() { return cluster_.store(follower_).KeptBytes(); }
+
+  void Propose(kv::CommandKind kind, const google::protobuf::Message& request) {
+    cluster_.node(follower_).Propose(kind, request.SerializeAsString(),
+                                     [](const kv::ApplyResult&) {});
+    cluster_.Run(Milliseconds(300));
+  }
+  // To so many percent of the quota, as one key's many versions.
+  void Fill(uint64_t percent) {
+    while (Kept() < kQuota * percent / 100) {
+      etcdserverpb::PutRequest put;
+      put.set_key("key");
+      put.set_value(std::string(300, 'v'));
+      Propose(kv::CommandKind::kPut, put);
+    }
+  }
+  void ReachQuota() {
+    Fill(97);
+    EXPECT_FALSE(watch().HasRoomFor(1000));
+    cluster_.Run(Milliseconds(300));
+  }
+  void Compact() {
+    etcdserverpb::CompactionRequest compaction;
+    compaction.set_revision(cluster_.store(follower_).revision());
+    Propose(kv::CommandKind::kCompact, compaction);
+    cluster_.Run(Seconds(3));
+  }
+};
+
+TEST_F(QuotaTest, WhatIsLeftOfItMayBeTaken) {
+  Fill(97);
+  EXPECT_TRUE(watch().HasRoomFor(kQuota - Kept() - 1));
+  cluster_.Run(Seconds(2));
+  EXPECT_EQ(AlarmsAt(follower_), "");
+  EXPECT_FALSE(watch().HasRoomFor(kQuota - Kept()));
+}
+
+TEST_F(QuotaTest, WhatDoesNotFitIsNoReasonForAlarmWhileOtherThingsDo) {
+  Fill(90);
+  EXPECT_FALSE(watch().HasRoomFor(kQuota));
+  cluster_.Run(Seconds(2));
+  EXPECT_EQ(AlarmsAt(follower_), "");
+  EXPECT_TRUE(Put(follower_).ok());
+}
+
+TEST_F(QuotaTest, WhoeverWouldPassItRaisesTheAlarmForAll) {
+  ReachQuota();
+  for (size_t member = 0; member < 3; ++member) EXPECT_EQ(AlarmsAt(member), AlarmOf(follower_));
+  EXPECT_EQ(Put(cluster_.leader()), kv::ErrNoSpace());
+  cluster_.Run(Seconds(10));
+  EXPECT_EQ(AlarmsAt(follower_), AlarmOf(follower_)) << "nothing has been given back";
+}
+
+TEST_F(QuotaTest, ACompactionEndsTheAlarmByItself) {
+  ReachQuota();
+  Compact();
+  EXPECT_LT(Kept(), kQuota / 2);
+  EXPECT_EQ(AlarmsAt(cluster_.leader()), "");
+  EXPECT_TRUE(Put(follower_).ok());
+}
+
+TEST_F(QuotaTest, TheNextLifeOfTheMemberEndsItToo) {
+  ReachQuota();
+  cluster_.Crash(follower_);
+  cluster_.Restart(follower_);
+  cluster_.Run(Seconds(5));
+  EXPECT_EQ(AlarmsAt(follower_), AlarmOf(follower_));
+  Compact();
+  EXPECT_EQ(AlarmsAt(follower_), "");
+}
+
+TEST_F(QuotaTest, AnAlarmOfAnotherKindStays) {
+  Fill(97);
+  etcdserverpb::AlarmRequest by_hand;
+  by_hand.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
+  by_hand.set_alarm(etcdserverpb::NOSPACE);
+  by_hand.set_memberid(follower_ + 1);
+  Propose(kv::CommandKind::kAlarm, by_hand);
+  EXPECT_FALSE(watch().HasRoomFor(1000));
+  Compact();
+  EXPECT_EQ(AlarmsAt(follower_), AlarmOf(follower_));
 }
 
 }  // namespace
