@@ -52,8 +52,12 @@ void StoreOracle::End(Change change) {
   changes_[revision()] = std::move(change.changes);
 }
 
-absl::Status StoreOracle::CheckPut(const PutRequest& request) const {
+absl::Status StoreOracle::CheckLease(const PutRequest& request) const {
   if (request.lease() != 0 && !leases_.contains(request.lease())) return ErrLeaseNotFound();
+  return absl::OkStatus();
+}
+
+absl::Status StoreOracle::CheckKept(const PutRequest& request) const {
   const bool needs_key = request.ignore_value() || request.ignore_lease();
   if (needs_key && !states_.back().contains(request.key())) return ErrKeyNotFound();
   return absl::OkStatus();
@@ -85,7 +89,8 @@ void StoreOracle::DeleteIn(Change& change, const DeleteRangeRequest& request,
 }
 
 ApplyResult StoreOracle::Put(const PutRequest& request) {
-  if (absl::Status status = CheckPut(request); !status.ok()) return Failed(status);
+  if (absl::Status status = CheckLease(request); !status.ok()) return Failed(status);
+  if (absl::Status status = CheckKept(request); !status.ok()) return Failed(status);
   PutResponse response;
   Change change = Begin();
   PutIn(change, request, &response);
@@ -111,7 +116,10 @@ bool StoreOracle::Succeeds(const TxnRequest& request) const {
 absl::Status StoreOracle::CheckTxn(const TxnRequest& request) const {
   for (const RequestOp& op : Succeeds(request) ? request.success() : request.failure()) {
     absl::Status status;
-    if (op.has_request_put()) status = CheckPut(op.request_put());
+    if (op.has_request_put()) {
+      status = CheckKept(op.request_put());
+      if (status.ok()) status = CheckLease(op.request_put());
+    }
     if (op.has_request_txn()) status = CheckTxn(op.request_txn());
     if (op.has_request_range() && op.request_range().revision() != 0) {
       if (op.request_range().revision() > revision()) return ErrFutureRevision();

@@ -52,7 +52,8 @@ class StoreOracle {
   Change Begin() const { return {states_.back(), {}}; }
   void End(Change change);
 
-  absl::Status CheckPut(const etcdserverpb::PutRequest& request) const;
+  absl::Status CheckLease(const etcdserverpb::PutRequest& request) const;
+  absl::Status CheckKept(const etcdserverpb::PutRequest& request) const;
   void PutIn(Change& change, const etcdserverpb::PutRequest& request,
              etcdserverpb::PutResponse* response) const;
   void DeleteIn(Change& change, const etcdserverpb::DeleteRangeRequest& request,

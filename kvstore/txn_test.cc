@@ -249,6 +249,14 @@ TEST_F(TxnTest, AnErrorOfTheTakenPathLeavesNoTrace) {
   }
 }
 
+// Which error a put with both faults gets is etcd's choice, and it is not the same one.
+TEST_F(TxnTest, ThePutsKeyIsLookedAtBeforeItsLeaseInATransactionOnly) {
+  RequestOp op = Put("none", "", 99);
+  op.mutable_request_put()->set_ignore_value(true);
+  EXPECT_EQ(Fail(Builder().Then(op)), ErrKeyNotFound());
+  EXPECT_EQ(store_.Run(CommandKind::kPut, op.request_put()).status, ErrLeaseNotFound());
+}
+
 // Keys that the transaction itself makes do not help: the check looks at the state before it.
 TEST_F(TxnTest, ChecksDoNotSeeTheTransactionsOwnChanges) {
   RequestOp keep_value = Put("k", "");

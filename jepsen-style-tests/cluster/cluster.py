@@ -25,14 +25,17 @@ def _raise_exit(number: int, _frame: object) -> None:
 
 class Cluster:
     """Members m0, m1, ... in ascending order of their ids. A context manager: entering starts and awaits all of them,
-    leaving kills them and removes the directory, which `keep` prevents."""
+    leaving kills them and removes the directory, which `keep` prevents. The directory is made in `parent`, by default
+    where temporary files are."""
 
-    def __init__(self, binary: Binary, size: int = 1, keep: bool = False, flags: tuple[str, ...] = ()):
+    def __init__(self, binary: Binary, size: int = 1, keep: bool = False, flags: tuple[str, ...] = (),
+                 parent: str | None = None):
         self.binary = binary
         self.size = size
         self.members: list[Member] = []
         self.directory = ""
         self._keep = keep
+        self._parent = parent
         self._flags = flags
         self._ports: list[ReservedPort] = []
 
@@ -54,7 +57,7 @@ class Cluster:
         self.close()
 
     def _lay_out(self) -> None:
-        self.directory = tempfile.mkdtemp(prefix=f"conclave-test-{self.binary.kind}-")
+        self.directory = tempfile.mkdtemp(prefix=f"conclave-test-{self.binary.kind}-", dir=self._parent)
         self._ports = reserve_ports(2 * self.size)
         numbers = [port.number for port in self._ports]
         pairs = list(zip(numbers[: self.size], numbers[self.size:]))

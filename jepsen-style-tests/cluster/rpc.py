@@ -39,9 +39,19 @@ def _method(name: str):
     return pb.DESCRIPTOR.services_by_name[service].methods_by_name[method]
 
 
+def _path(name: str) -> str:
+    method = _method(name)
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
 def request_of(name: str, **fields):
     """The request message of a method with these fields set."""
     return getattr(pb, _method(name).input_type.name)(**fields)
+
+
+def response_type(name: str):
+    """The class of a method's responses."""
+    return getattr(pb, _method(name).output_type.name)
 
 
 class Connection:
@@ -75,13 +85,16 @@ class Connection:
         """A bidirectional call over an iterator of requests; returns the iterator of responses, a grpc.Call too."""
         return self._callable(self._channel.stream_stream, name)(requests, timeout=timeout_s)
 
+    def undecoded(self, name: str):
+        """A unary method as a callable from an encoded request to the encoded response."""
+        return self._channel.unary_unary(_path(name))
+
     @staticmethod
     def _callable(kind, name: str):
-        method = _method(name)
         return kind(
-            f"/{method.containing_service.full_name}/{method.name}",
+            _path(name),
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=getattr(pb, method.output_type.name).FromString)
+            response_deserializer=response_type(name).FromString)
 
 
 def status_or_none(address: str, timeout_s: float = 5):

@@ -126,7 +126,7 @@ absl::Status Check(const KeySpace& keys, const Lessor* lessor, const TxnRequest&
         status = CheckRange(keys, op.request_range());
         break;
       case RequestOp::kRequestPut:
-        status = CheckPut(keys, *lessor, op.request_put());
+        status = CheckPutInTxn(keys, *lessor, op.request_put());
         break;
       case RequestOp::kRequestTxn:
         status = Check(keys, lessor, op.request_txn(), path);

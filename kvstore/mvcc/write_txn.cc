@@ -20,17 +20,28 @@ using etcdserverpb::PutResponse;
 // What a pointer says of its revision: nothing of a put.
 constexpr std::string_view kTombstone = "t";
 
+absl::Status CheckLease(const Lessor& lessor, const PutRequest& request) {
+  if (request.lease() == 0 || lessor.Exists(request.lease())) return absl::OkStatus();
+  SIM_REACHED("kv.put.lease_gone");
+  return ErrLeaseNotFound();
+}
+
+// What is kept must be there.
+absl::Status CheckKept(const KeySpace& keys, const PutRequest& request) {
+  const bool keeps = request.ignore_value() || request.ignore_lease();
+  return keeps && !keys.latest.Get(request.key()) ? ErrKeyNotFound() : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckPut(const KeySpace& keys, const Lessor& lessor, const PutRequest& request) {
-  if (request.lease() != 0 && !lessor.Exists(request.lease())) {
-    SIM_REACHED("kv.put.lease_gone");
-    return ErrLeaseNotFound();
-  }
-  if ((request.ignore_value() || request.ignore_lease()) && !keys.latest.Get(request.key())) {
-    return ErrKeyNotFound();
-  }
-  return absl::OkStatus();
+  absl::Status status = CheckLease(lessor, request);
+  return status.ok() ? CheckKept(keys, request) : status;
+}
+
+absl::Status CheckPutInTxn(const KeySpace& keys, const Lessor& lessor, const PutRequest& request) {
+  absl::Status status = CheckKept(keys, request);
+  return status.ok() ? CheckLease(lessor, request) : status;
 }
 
 WriteTxn::WriteTxn(KeySpace* keys, Lessor* lessor) : keys_(keys), lessor_(lessor) {

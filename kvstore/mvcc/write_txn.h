@@ -14,9 +14,13 @@
 
 namespace conclave::kv {
 
-// What a Put needs beyond its own validity. Errors: lease not found, key not found.
+// What a Put needs beyond its own validity. Errors: lease not found, key not found; the lease is
+// looked at first.
 absl::Status CheckPut(const KeySpace& keys, const Lessor& lessor,
                       const etcdserverpb::PutRequest& request);
+// The same for a put of a transaction, where the key is looked at first, as in etcd.
+absl::Status CheckPutInTxn(const KeySpace& keys, const Lessor& lessor,
+                           const etcdserverpb::PutRequest& request);
 
 class WriteTxn {
  public:

@@ -1,5 +1,6 @@
 #include "kvstore/watch/event_encoding.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "raft/base/check.h"
@@ -113,9 +114,18 @@ void AppendEncodedEvent(const Event& event, const Record* previous, std::string&
   }
 }
 
-std::optional<Record> PreviousRecord(const Event& event, const History& history) {
-  if (event.previous.main == 0) return std::nullopt;
-  std::optional<Record> previous = history.RecordAt(event.key, event.previous);
+std::optional<Record> PreviousRecord(const RevisionEvents& revision, size_t position,
+                                     const History& history) {
+  const std::string& key = revision.events[position].key;
+  Revision at = revision.events[position].previous;
+  if (at.main == revision.revision) {
+    SIM_REACHED("watch.key_changed_twice_in_a_revision");
+    const auto first = std::find_if(revision.events.begin(), revision.events.end(),
+                                    [&key](const Event& event) { return event.key == key; });
+    at = first->previous;
+  }
+  if (at.main == 0) return std::nullopt;
+  std::optional<Record> previous = history.RecordAt(key, at);
   if (!previous) SIM_REACHED("watch.previous_record_compacted");
   return previous;
 }
@@ -129,7 +139,7 @@ std::string_view RevisionEncoding::Encoded(size_t position, bool with_previous) 
   Forms& forms = forms_[position];
   if (with_previous && event.previous.main != 0) {
     if (forms.with_previous.empty()) {
-      const std::optional<Record> previous = PreviousRecord(event, history_);
+      const std::optional<Record> previous = PreviousRecord(revision_, position, history_);
       AppendEncodedEvent(event, previous ? &*previous : nullptr, forms.with_previous);
     }
     return forms.with_previous;

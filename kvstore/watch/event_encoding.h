@@ -18,8 +18,11 @@ namespace conclave::kv {
 // out.
 void AppendEncodedEvent(const Event& event, const Record* previous, std::string& out);
 
-// The key's state before the event; nullopt if there was none or history has lost it.
-std::optional<Record> PreviousRecord(const Event& event, const History& history);
+// What prev_kv of the revision's event at `position` is: the key's state before the whole revision,
+// also if a transaction has changed it twice (reference: behaviour section 6.4). nullopt if there
+// was none or history has lost it.
+std::optional<Record> PreviousRecord(const RevisionEvents& revision, size_t position,
+                                     const History& history);
 
 // The encoded events of one revision, each made when it is first asked for, then shared.
 class RevisionEncoding {

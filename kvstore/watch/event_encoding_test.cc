@@ -96,6 +96,19 @@ TEST(RevisionEncoding, APreviousRecordThatHistoryLostIsLeftOut) {
   EXPECT_EQ(encoding.Encoded(0, true), ByProtobuf(revision->events[0], nullptr));
 }
 
+// A put and a delete of all keys from one on pass validation together, in either order.
+TEST(RevisionEncoding, PreviousIsTheStateBeforeTheWholeRevision) {
+  FakeHistory history;
+  history.Put("a", "x");
+  const SharedRevisionEvents revision =
+      history.Apply({{"a", "y"}, {"a", std::nullopt}, {"new", "z"}, {"new", std::nullopt}});
+  const std::optional<Record> previous = history.RecordAt("a", {2, 0});
+  RevisionEncoding encoding(*revision, history);
+  EXPECT_EQ(encoding.Encoded(0, true), ByProtobuf(revision->events[0], &*previous));
+  EXPECT_EQ(encoding.Encoded(1, true), ByProtobuf(revision->events[1], &*previous));
+  EXPECT_EQ(encoding.Encoded(3, true), ByProtobuf(revision->events[3], nullptr));
+}
+
 TEST(SplitEncodedEvents, CutsBetweenEventsWithinTheLimit) {
   std::string encoded;
   std::vector<size_t> sizes;

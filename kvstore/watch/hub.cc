@@ -268,12 +268,13 @@ Hub::Delivery Hub::ReadOnFromHistory(Watcher* watcher, Work& work) {
 
 void Hub::Collect(const RevisionEvents& revision, Delivery& delivery) const {
   const Watcher& watcher = *delivery.watcher;
-  for (const Event& event : revision.events) {
+  for (size_t i = 0; i < revision.events.size(); ++i) {
+    const Event& event = revision.events[i];
     const bool wants = watcher.Wants(event) || SEEDED_BUG(kFilterIgnoredOnCatchUp);
     if (!watcher.range.Contains(event.key) || !wants) continue;
     std::optional<Record> previous;
     if (watcher.prev_kv && !SEEDED_BUG(kPrevKvMissingOnCatchUp)) {
-      previous = PreviousRecord(event, *history_);
+      previous = PreviousRecord(revision, i, *history_);
     }
     AppendEncodedEvent(event, previous ? &*previous : nullptr, delivery.encoded_events);
     ++delivery.event_count;

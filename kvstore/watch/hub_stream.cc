@@ -41,9 +41,7 @@ void HubStream::Create(const WatchCreate& create) {
   KeyRange range = WatchedRange(create.key, create.range_end);
   if (create.start_revision < 0) return Refuse(MessageOf(ErrCompacted()));
   if (range.empty()) return Refuse(kEmptyRangeReason);
-  if (create.watch_id != 0 && watchers_.contains(create.watch_id)) {
-    return Refuse(kDuplicateIdReason);
-  }
+  if (create.watch_id != 0 && Taken(create.watch_id)) return Refuse(kDuplicateIdReason);
 
   auto owned = std::make_unique<Watcher>();
   Watcher* const watcher = owned.get();
@@ -72,16 +70,23 @@ void HubStream::Refuse(std::string_view reason) {
                .cancel_reason = std::string(reason)});
 }
 
+bool HubStream::Taken(int64_t watch_id) const {
+  return watchers_.contains(watch_id) || compacted_ids_.contains(watch_id);
+}
+
 int64_t HubStream::ChooseId() {
-  while (watchers_.contains(next_id_)) ++next_id_;
+  while (Taken(next_id_)) ++next_id_;
   return next_id_++;
 }
 
 void HubStream::Cancel(int64_t watch_id) {
   const auto found = watchers_.find(watch_id);
-  if (found == watchers_.end()) return;
-  hub_->Stop(found->second.get());
-  watchers_.erase(found);
+  if (found != watchers_.end()) {
+    hub_->Stop(found->second.get());
+    watchers_.erase(found);
+  } else if (compacted_ids_.erase(watch_id) == 0) {
+    return;
+  }
   sink_->Send({.watch_id = watch_id, .header_revision = StoreRevision(), .canceled = true});
 }
 
@@ -89,6 +94,7 @@ void HubStream::CancelCompacted(Watcher* watcher, int64_t compact_revision) {
   const int64_t id = watcher->id;
   hub_->Stop(watcher);
   watchers_.erase(id);
+  compacted_ids_.insert(id);
   // The header's revision is 0 here and nowhere else (reference: wire section 5).
   sink_->Send({.watch_id = id, .canceled = true, .compact_revision = compact_revision});
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,7 @@ class HubStream final : public WatchStream {
 
  private:
   void Refuse(std::string_view reason);
+  bool Taken(int64_t watch_id) const;
   int64_t ChooseId();
   // True if everything up to the store's revision was sent and the watcher's start is not after it.
   bool IsCurrent(const Watcher& watcher) const;
@@ -54,6 +56,9 @@ class HubStream final : public WatchStream {
   WatchSink* const sink_;
   const uint64_t number_;
   std::map<int64_t, std::unique_ptr<Watcher>> watchers_;
+  // Of watchers that a compaction has cancelled, until the client cancels them too: etcd answers
+  // that request, for which clients wait, and does not give the id to another watcher before.
+  std::set<int64_t> compacted_ids_;
   int64_t next_id_ = 0;  // counts up also past cancelled watchers
 };
 

@@ -125,6 +125,32 @@ TEST_F(WatchCreateTest, Section63LaggingWatcherIsCanceledByCompaction) {
   EXPECT_TRUE(sink_.Take().empty()) << "nothing may carry the id any more";
 }
 
+TEST_F(WatchCreateTest, Section61IdStaysTakenAfterACompactionUntilItIsCanceled) {
+  stream_->Create({.key = "key", .start_revision = 2, .watch_id = 1});
+  sink_.Take();
+  std::vector<int64_t> ids;
+  const auto create = [&](int64_t id) {
+    stream_->Create({.key = "a", .watch_id = id});
+    ids.push_back(sink_.last().message.watch_id);
+  };
+  create(1);
+  create(0);
+  create(0);
+  EXPECT_THAT(ids, ElementsAre(-1, 0, 2)) << "neither asked for nor assigned";
+  sink_.Take();
+
+  stream_->Cancel(1);
+  stream_->Cancel(1);
+  const auto messages = sink_.Take();
+  ASSERT_EQ(messages.size(), 1u) << "answered once";
+  EXPECT_TRUE(messages[0].message.canceled);
+  EXPECT_EQ(messages[0].message.watch_id, 1);
+  EXPECT_EQ(messages[0].message.header_revision, 6);
+  EXPECT_EQ(messages[0].message.compact_revision, 0);
+  create(1);
+  EXPECT_EQ(ids.back(), 1);
+}
+
 TEST_F(WatchCreateTest, Section37SyncedAndFutureWatchersSurviveCompaction) {
   Watch({.key = "key"});
   Watch({.key = "key", .start_revision = 7});

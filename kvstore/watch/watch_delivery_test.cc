@@ -121,6 +121,16 @@ TEST_F(WatchDeliveryTest, Section64EventContents) {
   EXPECT_EQ(messages[3].events[0].kv().version(), 1);
 }
 
+TEST_F(WatchDeliveryTest, Section64PrevKvIsThePairBeforeTheWholeRevision) {
+  Put("a", "x");
+  Watch({.key = "a", .prev_kv = true});
+  Apply({{"a", "y"}, {"a", std::nullopt}});
+  EXPECT_THAT(EventTexts(sink_.Take()), ElementsAre("3:a=y<x 3:a(deleted)<x"));
+  Watch({.key = "a", .start_revision = 3, .prev_kv = true});
+  CatchUp();
+  EXPECT_THAT(EventTexts(sink_.Take()), ElementsAre("3:a=y<x 3:a(deleted)<x"));
+}
+
 TEST_F(WatchDeliveryTest, Section64PrevKvSurvivesACompactionRightBehind) {
   Watch({.key = "a", .prev_kv = true});
   Put("a", "x");
