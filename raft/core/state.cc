@@ -40,6 +40,7 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
       lost_in_term(recovered.hard_state.term) {
   CHECK(config.id != kNoNode);
   CHECK(commit <= log.last_index());
+  CHECK(term > Term(0) || vote == kNoNode);
   for (LogIndex i = log.first_index(); i <= log.last_index(); ++i) {
     configurations.OnAppend(log.At(i));
   }
@@ -52,6 +53,7 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
   }
   log_completed = lost_through < recovered.lost_through;
   if (recovered.reset_log) {
+    CHECK(log.last_index() == log.start());  // entries of it would not be written again
     log_reset = LogStart{log.start(), *log.TermAt(log.start()), configurations.At(log.start())};
   }
 }
