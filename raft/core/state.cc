@@ -40,7 +40,6 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
       lost_in_term(recovered.hard_state.term) {
   CHECK(config.id != kNoNode);
   CHECK(commit <= log.last_index());
-  CHECK(term > Term(0) || vote == kNoNode);
   for (LogIndex i = log.first_index(); i <= log.last_index(); ++i) {
     configurations.OnAppend(log.At(i));
   }
