@@ -42,9 +42,10 @@ def repository(files: dict[str, str]):
 
 class TidyTest(unittest.TestCase):
     def found(self, path: str, text: str) -> list[tuple[int, str]]:
-        """(line, rule) of what tidy finds in one file."""
+        """(line, rule) of what tidy finds in one file, but for the rules that look at a whole tree."""
         with repository({path: text}):
-            return [(line, rule) for _, line, rule, _ in tidy.findings_in(tidy.read_text_files())]
+            findings = tidy.findings_in(tidy.read_text_files())
+        return [(line, rule) for _, line, rule, _ in findings if rule not in ("assertions", "test-lines")]
 
     def check(self, rule: str, path: str, bad: str, line: int = 1):
         with self.subTest(rule=rule, path=path, bad=bad):
@@ -246,6 +247,62 @@ class Shape(TidyTest):
         self.passes("scripts/a", "#!/usr/bin/env bash\ntrue\n")
 
 
+class Averages(unittest.TestCase):
+    """The rules that count over many files."""
+
+    FUNCTION = "void F() { G(); }\n"
+    ASSERTING = "void F() {\n  CHECK(a);\n  CHECK_MSG(b, words);\n}\n"
+    FOR_TESTS = "// What it is. Tests\n// and simulation only; one thread.\n#pragma once\n"
+
+    def found(self, rule: str, files: dict[str, str]) -> list[tuple[str, str]]:
+        """(path, message) of what the rule finds in a tree."""
+        with repository(files):
+            return [(path, message) for path, _, name, message in tidy.findings_in(tidy.read_text_files()) if name == rule]
+
+    def test_the_core_asserts_as_often_as_it_has_functions(self):
+        self.assertEqual([], self.found("assertions", {"raft/core/a.cc": self.ASSERTING + self.FUNCTION}))
+        found = self.found("assertions", {"raft/core/a.cc": self.ASSERTING, "raft/core/b.cc": self.FUNCTION * 2})
+        self.assertEqual([("raft/core/b.cc", "raft/core has 2 CHECKs, at least 3 are wanted: "
+                                             "one a function on average; most lack here")], found)
+
+    def test_functions_of_headers_count(self):
+        inline = HEADER + "inline " + self.FUNCTION
+        self.assertEqual("raft/core/a.h", self.found("assertions", {"raft/core/a.h": inline})[0][0])
+
+    def test_what_looks_like_an_assertion_is_none(self):
+        for code in ("// CHECK(a);\n", 'auto s = "CHECK(a)";\n', "DCHECK(a);\n", "#ifdef CHECK\n#endif\n"):
+            with self.subTest(code=code):
+                self.assertEqual(1, len(self.found("assertions", {"raft/core/a.cc": self.FUNCTION + code})))
+
+    def test_tests_and_what_only_they_use_neither_need_assertions_nor_lend_them(self):
+        tests = {"raft/core/a_test.cc": "", "raft/core/world.h": self.FOR_TESTS, "raft/core/world.cc": ""}
+        with_functions = {path: text + self.FUNCTION for path, text in tests.items()}
+        self.assertEqual([], self.found("assertions", {**with_functions, "raft/wal/a.cc": self.FUNCTION}))
+        with_checks = {path: text + self.ASSERTING for path, text in tests.items()}
+        self.assertEqual(1, len(self.found("assertions", {**with_checks, "raft/core/a.cc": self.FUNCTION})))
+        # "world_map.cc" is not the source of "world.h".
+        self.assertEqual(1, len(self.found("assertions", {**tests, "raft/core/world_map.cc": self.FUNCTION})))
+
+    def test_raft_has_two_lines_of_tests_for_one_of_its_own(self):
+        line, comment = "int a;\n", "\n// A comment.\n  // Another.\n"
+        product = {"raft/base/a.cc": line * 5 + comment, "raft/core/golden/README.md": "Text.\n" * 9}
+        tests = {
+            "raft/wal/a_test.cc": line * 3 + comment,
+            "raft/core/world.h": self.FOR_TESTS + line,
+            "raft/core/world.cc": line * 2,
+            "raft/core/golden/01_a/01_b.txt": "Prose.\n\n> wake 1\n    outcome\n",
+        }
+        self.assertEqual([], self.found("test-lines", {**product, **tests}))
+        self.assertEqual([("raft/base/a.cc", "raft has 10 lines of tests and golden traces, at least 12 are wanted")],
+                         self.found("test-lines", {**product, **tests, "raft/base/a.cc": line * 6}))
+        for path in tests:
+            with self.subTest(path=path):
+                self.assertEqual(1, len(self.found("test-lines", {**product, **tests, path: ""})))
+
+    def test_other_folders_need_no_ratio(self):
+        self.assertEqual([], self.found("test-lines", {"kvstore/a.cc": "int a;\n"}))
+
+
 class Program(TidyTest):
     def run_tidy(self, *options: str, path: str = os.environ["PATH"]) -> tuple[int, str]:
         result = subprocess.run([sys.executable, TIDY, *options], capture_output=True, text=True,
@@ -258,7 +315,7 @@ class Program(TidyTest):
             self.assertEqual(1, code)
             self.assertRegex(output, r"^kvstore/a\.cc:1: format: .*\n$")
             code, output = self.run_tidy("--fix")
-            self.assertEqual((0, "tidy: 2 files keep 11 rules\n"), (code, output))
+            self.assertEqual((0, "tidy: 2 files keep 13 rules\n"), (code, output))
             self.assertEqual("int a;\n", pathlib.Path("kvstore/a.cc").read_text())
 
     def test_a_missing_clang_format_is_said(self):

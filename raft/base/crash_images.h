@@ -1,5 +1,5 @@
-// What a crash at this moment could leave of a disk. Shared by the tests that open every image of
-// the log and of the engine; one thread.
+// What a crash at this moment could leave of a disk, for opening every image of the log and of the
+// engine. Tests only; one thread.
 #pragma once
 
 #include <memory>

@@ -157,5 +157,41 @@ TEST_F(MemoryFileSystemTest, FlippedBitsAreDamageForGood) {
   EXPECT_EQ(fs_.Contents("d/file").substr(0, 3), "a`a");
 }
 
+// ---- A process that is cut off from its disk: it goes on for a while, and leaves no trace. ----
+
+TEST_F(MemoryFileSystemTest, AFrozenProcessReadsWhatItWritesAndLeavesNoneOfIt) {
+  ASSERT_TRUE(file_->WriteAt(0, "bbb").ok());
+  fs_.Freeze();
+  ASSERT_TRUE(file_->WriteAt(0, "cc").ok());
+  ASSERT_TRUE(file_->Sync().ok());
+  ASSERT_TRUE(Open("d/created")->Sync().ok());
+  ASSERT_TRUE(fs_.Rename("d/file", "d/renamed").ok());
+  ASSERT_TRUE(fs_.SyncDirectory("d").ok());
+  EXPECT_EQ(fs_.Contents("d/renamed").substr(0, 4), "ccba");
+  EXPECT_THAT(*fs_.List("d"), ElementsAre("created", "renamed"));
+  fs_.KillProcess();
+  EXPECT_THAT(*fs_.List("d"), ElementsAre("file"));
+  EXPECT_EQ(fs_.Contents("d/file").substr(0, 4), "bbba") << "as it was when time stopped";
+}
+
+TEST_F(MemoryFileSystemTest, ASyncOfAFrozenProcessMakesNothingDurable) {
+  ASSERT_TRUE(file_->WriteAt(0, "bbb").ok());
+  fs_.Freeze();
+  ASSERT_TRUE(file_->Sync().ok());
+  fs_.CrashAndLose();
+  EXPECT_EQ(fs_.Contents("d/file").substr(0, 4), "aaaa");
+}
+
+TEST_F(MemoryFileSystemTest, FreezingTwiceIsFreezingOnceAndTheNextProcessIsFree) {
+  fs_.Freeze();
+  ASSERT_TRUE(file_->WriteAt(0, "bbb").ok());
+  fs_.Freeze();
+  fs_.KillProcess();
+  EXPECT_EQ(fs_.Contents("d/file").substr(0, 4), "aaaa");
+  ASSERT_TRUE(Open("d/file")->WriteAt(0, "ccc").ok());
+  fs_.KillProcess();
+  EXPECT_EQ(fs_.Contents("d/file").substr(0, 4), "ccca");
+}
+
 }  // namespace
 }  // namespace conclave

@@ -88,11 +88,13 @@ void StartElection(CoreState& state, bool transfer) {
   const Candidate& candidate = BecomeCandidate(
       state,
       {.pre_vote = false, .transfer = transfer, .own_vote = state.last_write.Next(), .votes = {}});
+  CHECK(candidate.own_vote > state.last_write);  // it is yet to be written
   AskForVotes(state, candidate, state.term);
 }
 
 void OnVoteResponse(CoreState& state, NodeId from, Term term, const VoteResponse& response) {
   CHECK(from != state.config.id);
+  CHECK(term == state.term || (response.pre_vote && response.granted));
   const Candidate* candidate = state.candidate();
   if (candidate == nullptr || candidate->pre_vote != response.pre_vote) {
     SIM_REACHED("raft.election.late_answer");

@@ -40,6 +40,7 @@ std::vector<NodeId> ReadNodes(ByteReader& reader) {
   std::vector<NodeId> nodes;
   const uint32_t count = reader.Fixed32();
   for (uint32_t i = 0; i < count && reader.ok(); ++i) nodes.push_back(NodeId(reader.Fixed64()));
+  CHECK(!reader.ok() || nodes.size() == count);
   return nodes;
 }
 
@@ -68,6 +69,9 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   PutNodes(out, configuration.voters);
   PutNodes(out, configuration.outgoing);
   PutNodes(out, configuration.learners);
+  const size_t ids =
+      configuration.voters.size() + configuration.outgoing.size() + configuration.learners.size();
+  CHECK(out.size() == 1 + 3 * sizeof(uint32_t) + ids * sizeof(uint64_t));
   return out;
 }
 
@@ -98,6 +102,7 @@ absl::StatusOr<Configuration> DecodeConfiguration(std::string_view bytes) {
 }
 
 std::string EncodeConfigurationEntry(const Configuration& configuration, std::string_view context) {
+  CHECK(!configuration.voters.empty());  // no log could go on after it
   std::string out = EncodeConfiguration(configuration);
   out += context;
   return out;
@@ -107,6 +112,7 @@ absl::StatusOr<ConfigurationEntry> DecodeConfigurationEntry(std::string_view byt
   ByteReader reader(bytes);
   absl::StatusOr<Configuration> configuration = ReadConfiguration(reader);
   if (!configuration.ok()) return configuration.status();
+  CHECK(reader.offset() <= bytes.size());
   return ConfigurationEntry{*std::move(configuration), bytes.substr(reader.offset())};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "raft/base/check.h"
 #include "raft/core/configuration.h"
 #include "raft/core/entry.h"
 
@@ -17,7 +18,10 @@ class Configurations {
   // `start` is in force at the log's start, `index`.
   Configurations(LogIndex index, Configuration start);
 
-  const Configuration& current() const { return by_index_.back().second; }
+  const Configuration& current() const {
+    CHECK(!by_index_.empty());
+    return by_index_.back().second;
+  }
   // Where its entry is; at or before the log's start if it came from there.
   LogIndex current_index() const { return by_index_.back().first; }
   // The one in force at `index`, which is not before the log's start.

@@ -33,6 +33,7 @@ void OnReceived(CoreState& state, const Message& message) {
   CHECK_MSG(message.to == state.config.id && message.from != state.config.id,
             "the transport delivered a message to the wrong member");
   if (!AdmitTerm(state, message)) return;
+  CHECK(message.term >= state.term);
   HearPeer(state, message.from);
   const NodeId from = message.from;
   const Term term = message.term;
@@ -83,16 +84,20 @@ LogIndex MayApply(const CoreState& state) {
   if (state.installing.has_value()) return state.handed_to_apply;
   if (SEEDED_BUG(kApplyBeforeDurable)) return state.commit;
   if (state.commit > state.durable) SIM_REACHED("raft.apply.waits_for_disk");
-  return std::min(state.commit, state.durable);
+  const LogIndex may_apply = std::min(state.commit, state.durable);
+  CHECK(state.handed_to_apply <= may_apply);
+  return may_apply;
 }
 
 // Committed and durable here, in bounded pieces.
 std::vector<Entry> TakeApply(CoreState& state) {
   const LogIndex from = state.handed_to_apply.Next();
-  std::vector<Entry> entries = state.log.Slice(from, MayApply(state), state.config.apply_bytes_max);
+  const LogIndex to = MayApply(state);
+  std::vector<Entry> entries = state.log.Slice(from, to, state.config.apply_bytes_max);
   CHECK(entries.empty() || entries.front().index == from);
+  CHECK(!entries.empty() || from > to);  // one always fits
   if (!entries.empty()) state.handed_to_apply = entries.back().index;
-  if (state.handed_to_apply < MayApply(state)) SIM_REACHED("raft.apply.handed_in_pieces");
+  if (state.handed_to_apply < to) SIM_REACHED("raft.apply.handed_in_pieces");
   CHECK(state.handed_to_apply <= state.commit);
   return entries;
 }
@@ -113,6 +118,7 @@ Instant TakeDeadline(CoreState& state) {
   const Instant due = state.leader() != nullptr ? LeaderDeadline(state) : FollowerDeadline(state);
   const bool stands = state.asked_to_wake > state.now && state.asked_to_wake <= due;
   if (!stands) state.asked_to_wake = due;
+  CHECK(state.asked_to_wake <= due);
   return state.asked_to_wake;
 }
 
@@ -142,6 +148,7 @@ Core::Core(const CoreConfig& config, RecoveredState recovered, uint64_t seed, In
     : state_(std::make_unique<CoreState>(config, std::move(recovered), seed, now)) {
   CHECK(config.heartbeat_interval > Duration(0));
   CHECK(config.heartbeat_interval < config.election_timeout);
+  CHECK(config.append_entries_max > 0);
   ResetElectionTimer(*state_);
   if (IsOnlyVoter(*state_)) state_->election_at = now;  // nobody else to wait for
 }
@@ -151,6 +158,8 @@ Core::~Core() = default;
 void Core::Step(Instant now, Event event) {
   CoreState& state = *state_;
   CHECK(now >= state.now);
+  const Term term_before = state.term;
+  const LogIndex commit_before = state.commit;
   state.now = now;
   std::visit(Overloaded{
                  [&](Received& e) { OnReceived(state, e.message); },
@@ -165,6 +174,9 @@ void Core::Step(Instant now, Event event) {
                  [&](Woke&) { OnWoke(state); },
              },
              event);
+  CHECK(state.term >= term_before && state.commit >= commit_before);
+  CHECK(state.applied <= state.handed_to_apply);
+  CHECK(state.handed_to_apply <= state.commit && state.commit <= state.log.last_index());
 }
 
 Output Core::TakeOutput() {
@@ -175,6 +187,7 @@ Output Core::TakeOutput() {
   }
   Output output;
   output.append = TakeAppendTask(state);
+  CHECK(!output.append.has_value() || output.append->write == state.last_write);
   output.messages = std::exchange(state.messages, {});
   output.fetch_snapshot = std::exchange(state.snapshot_wanted, std::nullopt);
   output.install_snapshot = std::exchange(state.install_snapshot, std::nullopt);

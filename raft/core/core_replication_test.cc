@@ -368,6 +368,7 @@ TEST(SnapshotTest, ASnapshotFillsLostEntriesUp) {
   recovered.lost_through = LogIndex(4);
   Core core({.id = k1}, recovered, 1, Instant{});
   core.Step(Instant{}, SnapshotFetched{{LogIndex(9), Term(1), ThreeVoters().configuration}});
+  EXPECT_TRUE(core.TakeOutput().install_snapshot.has_value());
   EXPECT_TRUE(core.Status().incomplete);
   core.Step(Instant{}, Applied{LogIndex(9)});
   EXPECT_FALSE(core.Status().incomplete);

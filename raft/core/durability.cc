@@ -50,8 +50,12 @@ std::optional<AppendTask> TakeAppendTask(CoreState& state) {
   if (state.hard_state_dirty) task.hard_state = HardState{state.term, state.vote};
   task.reset = std::exchange(state.log_reset, std::nullopt);
   task.complete = std::exchange(state.log_completed, false);
+  CHECK(state.unwritten <= last.Next());
   task.entries = state.log.Slice(state.unwritten, last);
+  CHECK(task.entries.empty() || task.entries.front().index == state.unwritten);
   CHECK(task.entries.empty() || task.entries.back().index == last);
+  // A log that starts anew has nothing of the old one.
+  CHECK(!task.reset.has_value() || last == task.reset->index + task.entries.size());
   task.must_sync = to_write;
   task.after_durable.swap(state.after_durable);
   CHECK(state.writes.empty() || state.writes.back().write < task.write);
@@ -90,6 +94,7 @@ bool OnAppended(CoreState& state, WriteId write) {
   if (reached <= state.durable) return false;
   CHECK(reached <= state.log.last_index());
   state.durable = reached;
+  CHECK(state.durable < state.unwritten);
   return true;
 }
 

@@ -80,6 +80,7 @@ void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
     }
     AppendEntry(state, entry);
   }
+  CHECK(entries.empty() || entries.back().index <= state.log.last_index());
 }
 
 // The last place at which the logs can agree: no later entry of ours has a term that the leader's
@@ -87,7 +88,7 @@ void MergeEntries(CoreState& state, const std::vector<Entry>& entries) {
 AppendResponse Rejection(const CoreState& state, const AppendRequest& request) {
   CHECK(request.prev_index > state.log.start());
   const LogIndex hint = state.log.LastAtMost(request.prev_index, request.prev_term);
-  CHECK(hint <= request.prev_index);
+  CHECK(hint >= state.log.start() && hint <= request.prev_index);
   if (request.prev_index > state.log.last_index()) SIM_REACHED("raft.follower.request_after_gap");
   if (hint.Next() < std::min(request.prev_index, state.log.last_index())) {
     SIM_REACHED("raft.follower.hint_skips_entries");

@@ -7,7 +7,8 @@
 //
 //   cluster N [LIMIT VALUE]...  N voters, all followers that know no leader. LIMITs: learners,
 //                               entries (in a request), window (requests in flight to a peer),
-//                               uncommitted (bytes), apply_bytes, tail (entries kept)
+//                               uncommitted (bytes), apply_bytes, tail (entries kept),
+//                               prefer (a member; the more often, the more it is preferred)
 //   quietly COMMAND             the command, without telling what comes of it
 //   elect N                     quietly makes N the leader and lets everything settle
 //   settle                      quietly delivers, writes and applies everything that is under way

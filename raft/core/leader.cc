@@ -56,6 +56,7 @@ void LeaveForStalledDisk(CoreState& state, Leader& leader) {
   if (leader.transferee == kNoNode) return;
   SIM_REACHED("raft.leader.left_for_stalled_disk");
   leader.must_go = true;
+  CHECK(leader.transfer_deadline != kNever);
 }
 
 }  // namespace

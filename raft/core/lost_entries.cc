@@ -29,6 +29,7 @@ void MaybeComplete(CoreState& state) {
 
 void TellLoss(CoreState& state, NodeId leader, const Heartbeat& heartbeat) {
   CHECK(state.follower() != nullptr);
+  CHECK(IsIncomplete(state));
   if (heartbeat.commit <= state.commit) return;
   SIM_REACHED("raft.lost.leader_told");
   AppendResponse response;

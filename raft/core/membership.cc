@@ -61,11 +61,14 @@ void FollowConfiguration(CoreState& state, Leader& leader) {
     SIM_REACHED("raft.membership.transferee_removed");
     AbortTransfer(leader);
   }
-  for (NodeId member : configuration.Members()) {
+  const std::vector<NodeId> members = configuration.Members();
+  for (NodeId member : members) {
     if (member == state.config.id) continue;
     leader.peers.try_emplace(
         member, Peer{.progress = Progress(state.log.last_index().Next()), .heard = state.now});
   }
+  const size_t self = configuration.Contains(state.config.id) ? 1 : 0;
+  CHECK(leader.peers.size() + self == members.size());
 }
 
 void Append(CoreState& state, Leader& leader, const Configuration& configuration,
@@ -106,6 +109,7 @@ std::optional<Configuration> ChangedConfiguration(const Configuration& current,
   if (changes.empty() || changed.voters.empty()) return std::nullopt;
   const bool one_step = VotersChanged(current, changed) <= 1 || SEEDED_BUG(kManyVotersAtOnce);
   if (!one_step) changed.outgoing = current.voters;
+  CHECK(changed != current);
   return changed;
 }
 
@@ -123,6 +127,7 @@ std::optional<RejectReason> TakeChange(CoreState& state, Leader& leader, const P
   }
   if (changed->joint()) SIM_REACHED("raft.membership.joint_begun");
   Append(state, leader, *changed, proposal.payload.view());
+  CHECK(state.configurations.current_index() >= leader.term_start);
   if (SEEDED_BUG(kJointLeftEarly)) LeaveJoint(state, leader);
   return std::nullopt;
 }
@@ -136,6 +141,7 @@ void LeaveJoint(CoreState& state, Leader& leader) {
   Configuration left = state.configuration();
   left.outgoing.clear();
   Append(state, leader, left, {});
+  CHECK(!state.configuration().joint());
 }
 
 void RetireIfRemoved(CoreState& state) {

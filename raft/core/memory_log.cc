@@ -37,6 +37,7 @@ void MemoryLog::Append(Entry entry) {
 void MemoryLog::TruncateFrom(LogIndex index) {
   CHECK(index > start_ && index <= last_index());
   entries_.resize(index - first_index());
+  CHECK(last_index() == index.Prev());
 }
 
 void MemoryLog::CompactTo(LogIndex index) {
@@ -69,6 +70,7 @@ std::vector<Entry> MemoryLog::Slice(LogIndex from, LogIndex to, size_t bytes_max
     bytes += EntryBytes(At(end));
     if (bytes > bytes_max && end != from) break;
   }
+  CHECK(end > from && end <= to.Next());
   const auto begin = entries_.begin() + static_cast<ptrdiff_t>(from - first_index());
   return {begin, begin + static_cast<ptrdiff_t>(end - from)};
 }

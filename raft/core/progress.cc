@@ -21,6 +21,7 @@ void InflightWindow::FreeThrough(LogIndex index) {
     bytes_ -= requests_.front().bytes;
     requests_.pop_front();
   }
+  CHECK(!requests_.empty() || bytes_ == 0);
 }
 
 void InflightWindow::Clear() {
@@ -52,6 +53,7 @@ bool Progress::OwesEmpty(const WindowLimits& limits, LogIndex commit) const {
 
 void Progress::Sent(LogIndex last, size_t bytes, LogIndex commit) {
   CHECK(last >= next_.Prev());
+  CHECK(state_ != State::kSnapshot);
   stall_probe_ = false;
   commit_sent_ = std::max(commit_sent_, std::min(commit, last));
   if (state_ == State::kProbe) {
@@ -84,6 +86,7 @@ void Progress::HeartbeatAnswered() {
 }
 
 bool Progress::Accepted(LogIndex index) {
+  CHECK(!stall_probe_ || state_ != State::kProbe);
   const bool news = index > match_;
   match_ = std::max(match_, index);
   if (state_ != State::kReplicate && index >= match_) {
@@ -93,6 +96,7 @@ bool Progress::Accepted(LogIndex index) {
   next_ = std::max(next_, match_.Next());
   window_.FreeThrough(match_);
   CHECK(next_ > match_);
+  CHECK(window_.appends() == 0 || window_.last() < next_);
   return news;
 }
 
@@ -131,6 +135,7 @@ void Progress::Lost() {
   // While probing nothing may be known to match yet: the place to ask at stays.
   Probe(state_ == State::kProbe ? next_ : match_.Next());
   probe_sent_ = true;
+  CHECK(window_.appends() == 0 && !stall_probe_);
 }
 
 void Progress::Probe(LogIndex next) {

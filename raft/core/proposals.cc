@@ -51,6 +51,7 @@ Refusals TakeProposals(CoreState& state, Leader& leader, const std::vector<Propo
     }
     if (refusal) AddRefusal(refusals, proposal.id, *refusal);
   }
+  CHECK(refusals.size() <= proposals.size());
   return refusals;
 }
 
@@ -59,6 +60,7 @@ Refusals RefuseAll(const std::vector<Proposal>& proposals) {
   for (const Proposal& proposal : proposals) {
     AddRefusal(refusals, proposal.id, RejectReason::kNoLeader);
   }
+  CHECK(refusals.size() == (proposals.empty() ? 0 : 1));
   return refusals;
 }
 
@@ -100,6 +102,7 @@ void AppendAsLeader(CoreState& state, Leader& leader, EntryKind kind, Bytes payl
               .kind = kind,
               .payload = std::move(payload)};
   CHECK(entry.index > state.commit);
+  CHECK(entry.index >= leader.term_start);
   leader.uncommitted_bytes += EntryBytes(entry);
   AppendEntry(state, std::move(entry));
 }

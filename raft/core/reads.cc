@@ -64,6 +64,7 @@ void OnReadRequested(CoreState& state, ReadId read) {
   if (Leader* leader = state.leader()) return AddRead(leader->rounds, {read, state.config.id});
   const NodeId leader_id = state.LeaderId();
   if (leader_id == kNoNode) return FailRead(state, read);
+  CHECK(state.follower() != nullptr);  // no other role knows a leader but itself
   std::deque<ForwardedRead>& reads = state.follower()->reads;
   CHECK_MSG(reads.empty() || reads.back().read < read, "a read id was used twice");
   reads.push_back({read, state.now});
@@ -72,6 +73,7 @@ void OnReadRequested(CoreState& state, ReadId read) {
 
 void OnReadIndexRequest(CoreState& state, NodeId from, Term term, const ReadIndexRequest& request) {
   CHECK(term <= state.term);
+  CHECK(from != state.config.id);
   const WaitingRead read{request.read, from};
   Leader* leader = state.leader();
   if (leader == nullptr || term != state.term) {

@@ -23,13 +23,13 @@ WindowLimits Limits(const CoreConfig& config) {
 // carry, or without any.
 AppendRequest RequestFor(const CoreState& state, const Progress& progress, bool with_entries) {
   const LogIndex prev = progress.next().Prev();
+  CHECK(prev >= state.log.start() && prev <= state.log.last_index());
   AppendRequest request{.prev_index = prev,
                         .prev_term = *state.log.TermAt(prev),
                         .commit = state.commit,
                         .round = state.leader()->rounds.round,
                         .everywhere = state.everywhere,
                         .entries = {}};
-  CHECK(prev <= state.log.last_index());
   if (!with_entries) return request;
   request.entries = state.log.Slice(progress.next(), state.log.last_index(),
                                     state.config.append_bytes_max, state.config.append_entries_max);
@@ -47,6 +47,7 @@ void SendAppend(CoreState& state, NodeId id, Peer& peer, bool with_entries) {
   size_t bytes = 0;
   for (const Entry& entry : request.entries) bytes += EntryBytes(entry);
   peer.progress.Sent(last, bytes, request.commit);
+  CHECK(peer.round_sent <= request.round);
   peer.round_sent = request.round;
   state.Send(id, std::move(request));
 }
@@ -71,6 +72,7 @@ void SendHeartbeat(CoreState& state, NodeId id, Peer& peer) {
   const Leader& leader = *state.leader();
   CHECK(leader.heartbeat_due || leader.rounds.under_way);
   if (leader.heartbeat_due) peer.progress.HeartbeatSent(state.log.last_index());
+  CHECK(peer.round_sent <= leader.rounds.round);
   peer.round_sent = leader.rounds.round;
   if (state.commit > peer.progress.match()) SIM_REACHED("raft.leader.heartbeat_commit_clamped");
   const LogIndex match =
@@ -99,6 +101,7 @@ void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
   CHECK(!response.accepted);
   const LogIndex agree = CanAgreeAtMost(
       state.log, std::min(response.hint_index, state.log.last_index()), response.hint_term);
+  CHECK(agree <= state.log.last_index());
   if (response.incomplete) {
     SIM_REACHED("raft.leader.peer_lost_entries");
     peer.lost_entries = true;
@@ -110,6 +113,7 @@ void OnRejected(CoreState& state, Peer& peer, const AppendResponse& response) {
 }  // namespace
 
 void OnAppendResponse(CoreState& state, NodeId from, const AppendResponse& response) {
+  CHECK(from != state.config.id);
   Leader* leader = state.leader();
   Peer* peer = leader != nullptr ? leader->Find(from) : nullptr;
   if (peer == nullptr) return;

@@ -31,6 +31,7 @@ void StartLogAnew(CoreState& state, const LogStart& start) {
 void OfferSnapshot(CoreState& state, NodeId id, Peer& peer) {
   CHECK(state.leader() != nullptr);
   CHECK(peer.progress.state() == Progress::State::kSnapshot);
+  CHECK(peer.progress.match() < state.log.start());
   if (!peer.progress.TakeOffer()) return;
   SIM_REACHED("raft.snapshot.offered");
   state.Send(id, SnapshotOffer{.index = state.log.start()});
@@ -78,11 +79,13 @@ void OnSnapshotFetched(CoreState& state, const LogStart& start) {
 
 void OnInstalled(CoreState& state) {
   CHECK(state.installing.has_value());
+  CHECK(!state.install_snapshot.has_value());  // rule R2: it was handed out before
   const LogStart start = *std::exchange(state.installing, std::nullopt);
   CHECK(state.log.start() == start.index && state.applied <= start.index);
   state.applied = start.index;
   // The state machine holds it all durably, whatever becomes of the log's reset.
   state.durable = std::max(state.durable, start.index);
+  CHECK(state.durable < state.unwritten);
   state.log_reset = start;
   MaybeComplete(state);
 }

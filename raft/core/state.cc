@@ -52,6 +52,7 @@ CoreState::CoreState(const CoreConfig& core_config, RecoveredState recovered, ui
   }
   log_completed = lost_through < recovered.lost_through;
   if (recovered.reset_log) {
+    CHECK(log.last_index() == log.start());  // entries of it would not be written again
     log_reset = LogStart{log.start(), *log.TermAt(log.start()), configurations.At(log.start())};
   }
 }

@@ -172,7 +172,7 @@ bool TraceCommands::MakeCluster() {
   words_ >> options.voters;
   for (std::string name; words_ >> name;) {
     if (name == "prefer") {
-      options.leader_priorities[Member()] = 1;
+      ++options.leader_priorities[Member()];
       continue;
     }
     const auto known = named.find(name);

@@ -52,6 +52,7 @@ void HandOverToPreferred(CoreState& state, Leader& leader, NodeId id) {
   SIM_REACHED("raft.transfer.to_preferred");
   leader.prefer_from = NextPreference(state);
   OnTransferRequested(state, id);
+  CHECK(leader.transferee == id || leader.transferee == kNoNode);
 }
 
 void OnTransferRequested(CoreState& state, NodeId target) {
@@ -69,6 +70,7 @@ void OnTransferRequested(CoreState& state, NodeId target) {
 void ContinueTransfer(CoreState& state, const Leader& leader) {
   if (leader.transferee == kNoNode) return;
   CHECK(state.configuration().IsVoter(leader.transferee));
+  CHECK(leader.transfer_deadline != kNever);
   const LogIndex match = leader.At(leader.transferee).progress.match();
   CHECK(match <= state.log.last_index());
   if (match < state.log.last_index() && !SEEDED_BUG(kTransferToLaggard)) {

@@ -40,6 +40,7 @@ void AnswerVote(CoreState& state, NodeId from, bool up_to_date) {
     ResetElectionTimer(state);
   }
   CHECK(!granted || state.vote == from);
+  CHECK(!granted || state.leader() == nullptr);  // who leads has voted for itself
   if (SEEDED_BUG(kVoteBeforeSync)) {
     return state.Send(from, VoteResponse{.pre_vote = false, .granted = granted});
   }
