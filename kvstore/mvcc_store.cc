@@ -277,18 +277,34 @@ bool Store::IsAlarmOn(etcdserverpb::AlarmType type) const {
                      [type](const auto& alarm) { return alarm.alarm() == type; });
 }
 
-absl::StatusOr<HashResult> MvccStore::HashKv(int64_t revision) const {
+HashedState MvccStore::StateIn(const EngineReader& view) const {
   CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
-  HashResult result;
-  result.hash_revision = revision > 0 ? revision : keys_->revision;
-  result.compact_revision = keys_->compact_revision;
-  if (absl::Status status = CheckReadable(*keys_, result.hash_revision); !status.ok())
-    return status;
-  result.hash = HashHistory(*keys_, result.hash_revision);
-  return result;
+  return {.engine = &view,
+          .compact_revision = keys_->compact_revision,
+          .removal_finished = keys_->compaction.finished == keys_->compact_revision};
 }
 
-uint32_t MvccStore::Hash() const { return HashAll(*keys_); }
+absl::StatusOr<HashWork> MvccStore::PrepareHashKv(int64_t revision) const {
+  const int64_t up_to = revision > 0 ? revision : keys_->revision;
+  if (absl::Status status = CheckReadable(*keys_, up_to); !status.ok()) return status;
+  std::unique_ptr<EngineView> view = engine_->NewView();
+  const HashedState state = StateIn(*view);
+  return [view = std::move(view), state, up_to] {
+    return HashResult{.hash = HashHistory(state, up_to),
+                      .compact_revision = state.compact_revision,
+                      .hash_revision = up_to};
+  };
+}
+
+HashWork MvccStore::PrepareHash() const {
+  std::unique_ptr<EngineView> view = engine_->NewView();
+  const HashedState state = StateIn(*view);
+  return [view = std::move(view), state, newest = keys_->revision] {
+    return HashResult{.hash = HashAll(state, newest),
+                      .compact_revision = state.compact_revision,
+                      .hash_revision = newest};
+  };
+}
 
 std::vector<SharedRevisionEvents> MvccStore::ReadEvents(int64_t from, size_t revisions_max,
                                                         size_t bytes_max) const {

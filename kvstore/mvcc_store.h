@@ -10,6 +10,7 @@
 #include "kvstore/alarms.h"
 #include "kvstore/command.h"
 #include "kvstore/members.h"
+#include "kvstore/mvcc/hash.h"
 #include "kvstore/mvcc/key_space.h"
 #include "kvstore/store.h"
 
@@ -44,8 +45,8 @@ class MvccStore final : public Store {
                      etcdserverpb::RangeResponse* response) const override;
   absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                            etcdserverpb::TxnResponse* response) const override;
-  absl::StatusOr<HashResult> HashKv(int64_t revision) const override;
-  uint32_t Hash() const override;
+  absl::StatusOr<HashWork> PrepareHashKv(int64_t revision) const override;
+  HashWork PrepareHash() const override;
   std::vector<etcdserverpb::Member> Members() const override { return members_.List(); }
   bool IsRemoved(uint64_t member) const override { return members_.IsRemoved(member); }
   absl::Status CheckMemberChange(CommandKind kind, std::string_view request) const override;
@@ -62,6 +63,8 @@ class MvccStore final : public Store {
   int64_t compacted_physically() const override { return keys_->compaction.finished; }
 
  private:
+  // What is there to be summed up, in a view of the engine.
+  HashedState StateIn(const EngineReader& view) const;
   // Of an engine that holds a store.
   absl::Status LoadAll();
   absl::Status LoadState();

@@ -226,6 +226,24 @@ TEST_P(StoreTest, ARestartFindsAllAsItWas) {
   EXPECT_EQ(store_->Hash(), hash);
 }
 
+TEST_P(StoreTest, ASumIsOfTheMomentAtWhichItWasAskedFor) {
+  ASSERT_TRUE(store_.Put("a", "1").ok());
+  ASSERT_TRUE(store_.Put("a", "2").ok());
+  const uint32_t all = store_->Hash();
+  const uint32_t history = store_->HashKv(0)->hash;
+  HashWork all_later = store_->PrepareHash();
+  absl::StatusOr<HashWork> history_later = store_->PrepareHashKv(0);
+  ASSERT_TRUE(store_.Put("a", "3").ok());
+  ASSERT_TRUE(store_.Compact(4).ok());
+  store_.CompactFully();
+  EXPECT_EQ(all_later().hash, all);
+  const HashResult sum = (*history_later)();
+  EXPECT_EQ(sum.hash, history);
+  EXPECT_EQ(sum.hash_revision, 3);
+  EXPECT_EQ(sum.compact_revision, -1);
+  EXPECT_NE(store_->Hash(), all);
+}
+
 TEST_P(StoreTest, HistoryListsRevisionsInOrder) {
   ASSERT_TRUE(store_.Put("a", "1").ok());
   ASSERT_TRUE(store_.Put("b", "1").ok());

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kvstore/command.h"
@@ -64,6 +65,10 @@ struct HashResult {
   int64_t compact_revision = -1;
   int64_t hash_revision = 0;
 };
+
+// Sums a state up as it was when this was made, however much there is: for another lane. The engine
+// must outlive it.
+using HashWork = absl::AnyInvocable<HashResult()>;
 
 class Store : public History {
  public:
@@ -124,9 +129,17 @@ class Store : public History {
   // A transaction that writes nothing (IsReadOnly of validate.h).
   virtual absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                                    etcdserverpb::TxnResponse* response) const = 0;
-  virtual absl::StatusOr<HashResult> HashKv(int64_t revision) const = 0;
+  // Over the history up to `revision`, 0 for the newest, of the state as it is now.
+  virtual absl::StatusOr<HashWork> PrepareHashKv(int64_t revision) const = 0;
   // Over everything that is replicated; equal on members at equal applied_index().
-  virtual uint32_t Hash() const = 0;
+  virtual HashWork PrepareHash() const = 0;
+  // Both at once, for stores that are small.
+  absl::StatusOr<HashResult> HashKv(int64_t revision) const {
+    absl::StatusOr<HashWork> work = PrepareHashKv(revision);
+    if (!work.ok()) return work.status();
+    return (*work)();
+  }
+  uint32_t Hash() const { return PrepareHash()().hash; }
   // Sorted by id.
   virtual std::vector<etcdserverpb::Member> Members() const = 0;
   // True for a member that was removed, whose id can never come back.

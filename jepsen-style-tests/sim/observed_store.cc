@@ -63,8 +63,8 @@ absl::Status ObservedStore::ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
   return store_->ReadOnlyTxn(request, response);
 }
 
-absl::StatusOr<kv::HashResult> ObservedStore::HashKv(int64_t revision) const {
-  return store_->HashKv(revision);
+absl::StatusOr<kv::HashWork> ObservedStore::PrepareHashKv(int64_t revision) const {
+  return store_->PrepareHashKv(revision);
 }
 
 }  // namespace conclave::sim

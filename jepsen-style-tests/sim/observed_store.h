@@ -59,8 +59,8 @@ class ObservedStore final : public kv::Store {
                      etcdserverpb::RangeResponse* response) const override;
   absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                            etcdserverpb::TxnResponse* response) const override;
-  absl::StatusOr<kv::HashResult> HashKv(int64_t revision) const override;
-  uint32_t Hash() const override { return store_->Hash(); }
+  absl::StatusOr<kv::HashWork> PrepareHashKv(int64_t revision) const override;
+  kv::HashWork PrepareHash() const override { return store_->PrepareHash(); }
   std::vector<etcdserverpb::Member> Members() const override { return store_->Members(); }
   bool IsRemoved(uint64_t member) const override { return store_->IsRemoved(member); }
   absl::Status CheckMemberChange(kv::CommandKind kind, std::string_view request) const override {

@@ -85,26 +85,24 @@ class Iterator {
   virtual std::string_view value() const = 0;  // until the next move
 };
 
-// A frozen view that outlives later writes, but not the engine. Any thread may use one, one thread
-// at a time.
-class EngineView {
+// What can be read: of an engine what is written by then, of a view what was.
+class EngineReader {
  public:
-  virtual ~EngineView() = default;
+  virtual ~EngineReader() = default;
   virtual std::optional<std::string> Get(std::string_view key) const = 0;
   virtual std::unique_ptr<Iterator> NewIterator() const = 0;
 };
 
-class Engine {
- public:
-  virtual ~Engine() = default;
+// A frozen view that outlives later writes, but not the engine. Any thread may use one, one thread
+// at a time.
+class EngineView : public EngineReader {};
 
+class Engine : public EngineReader {
+ public:
   // Atomic: after a crash all of a batch is there or nothing, and never a batch without all before
   // it. Durable only after Flush.
   virtual void Write(const WriteBatch& batch) = 0;
 
-  virtual std::optional<std::string> Get(std::string_view key) const = 0;
-  // Over what is written now.
-  virtual std::unique_ptr<Iterator> NewIterator() const = 0;
   virtual std::unique_ptr<EngineView> NewView() const = 0;
 
   // Makes everything written so far durable. Blocks; may be called from a background thread while

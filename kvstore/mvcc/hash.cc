@@ -3,7 +3,9 @@
 #include <memory>
 #include <string>
 
-#include "raft/base/check.h"
+#include "kvstore/mvcc/keys.h"
+#include "kvstore/mvcc/past.h"
+#include "kvstore/mvcc/record.h"
 #include "raft/base/coding.h"
 #include "raft/base/crc32c.h"
 
@@ -20,22 +22,22 @@ uint32_t Extend(uint32_t crc, std::string_view piece, std::string& scratch) {
 // Whether compaction leaves the event in place: all from the compacted revision on, and of the
 // older ones those whose version is visible there. Where removal has finished it was decided by
 // removing.
-bool Survives(const KeySpace& keys, const EventView& event) {
+bool Survives(const HashedState& state, const EventView& event) {
   const Revision revision = event.record.mod;
-  if (revision.main >= keys.compact_revision) return true;
-  if (keys.compaction.finished == keys.compact_revision) return true;
-  return !event.is_delete && keys.past.NewestChange(event.key, keys.compact_revision) == revision;
+  if (revision.main >= state.compact_revision || state.removal_finished) return true;
+  return !event.is_delete &&
+         Past(state.engine).NewestChange(event.key, state.compact_revision) == revision;
 }
 
 }  // namespace
 
-uint32_t HashHistory(const KeySpace& keys, int64_t revision) {
+uint32_t HashHistory(const HashedState& state, int64_t revision) {
   uint32_t crc = 0;
   std::string bytes;
   std::string scratch;
-  keys.past.ScanEvents({0, 0}, [&](const EventView& event) {
+  Past(state.engine).ScanEvents({0, 0}, [&](const EventView& event) {
     if (event.record.mod.main > revision) return false;
-    if (!Survives(keys, event)) return true;
+    if (!Survives(state, event)) return true;
     // `previous` stays out: it may point at what is gone.
     SetHistoryKey(event.record.mod, bytes);
     crc = Extend(crc, bytes, scratch);
@@ -48,11 +50,10 @@ uint32_t HashHistory(const KeySpace& keys, int64_t revision) {
   return crc;
 }
 
-uint32_t HashAll(const KeySpace& keys) {
-  CHECK(keys.drain.empty());
-  uint32_t crc = HashHistory(keys, keys.revision);
+uint32_t HashAll(const HashedState& state, int64_t revision) {
+  uint32_t crc = HashHistory(state, revision);
   std::string scratch;
-  const std::unique_ptr<Iterator> it = keys.engine->NewIterator();
+  const std::unique_ptr<Iterator> it = state.engine->NewIterator();
   // History is in already; counts, progress, kept bytes and where its state came from are each
   // member's own.
   for (const std::string_view part : {"a", "k", "l", "m"}) {

@@ -36,7 +36,8 @@ void LeaveKey(Iterator& it, const std::string& prefix) {
 // history one by one.
 class RecordSource {
  public:
-  explicit RecordSource(const Engine* engine) : engine_(engine), latest_(engine->NewIterator()) {}
+  explicit RecordSource(const EngineReader* engine)
+      : engine_(engine), latest_(engine->NewIterator()) {}
 
   // Good until the next call.
   RecordView Read(std::string_view key, Revision revision) {
@@ -65,7 +66,7 @@ class RecordSource {
     placed_ = true;
   }
 
-  const Engine* const engine_;
+  const EngineReader* const engine_;
   const std::unique_ptr<Iterator> latest_;
   bool placed_ = false;
   std::string engine_key_;

@@ -19,7 +19,7 @@ namespace conclave::kv {
 
 class Past {
  public:
-  explicit Past(const Engine* engine) : engine_(engine) {}
+  explicit Past(const EngineReader* engine) : engine_(engine) {}
 
   // Visits the keys of the span that were live at `revision`, ascending, with their records of
   // then.
@@ -51,7 +51,7 @@ class Past {
   using VisitChange = absl::FunctionRef<bool(std::string_view key, Revision change)>;
   void ScanChanges(const KeySpan& span, int64_t revision, VisitChange visit) const;
 
-  const Engine* const engine_;
+  const EngineReader* const engine_;
 };
 
 }  // namespace conclave::kv

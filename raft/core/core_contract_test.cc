@@ -200,6 +200,14 @@ TEST_F(ContractTest, WhoseDiskStallsDuringItsPreVoteDoesNotCampaign) {
   EXPECT_EQ(core_.term(), Term(1));
 }
 
+TEST_F(ContractTest, NobodyIsElectedInTermZero) {
+  Hear(VoteRequest{}, /*term=*/0);
+  const Output output = core_.TakeOutput();
+  EXPECT_FALSE(output.append.has_value());
+  ASSERT_EQ(output.messages.size(), 1u);
+  EXPECT_FALSE(std::get<VoteResponse>(output.messages[0].body).granted);
+}
+
 TEST(RoleNameTest, EveryRoleHasItsWord) {
   EXPECT_STREQ(ToString(RoleName::kFollower), "follower");
   EXPECT_STREQ(ToString(RoleName::kPreCandidate), "pre-candidate");

@@ -12,6 +12,7 @@ namespace {
 // One vote per term (thesis 3.4), and none once the term has its leader.
 bool MayVoteFor(const CoreState& state, NodeId candidate) {
   CHECK(candidate != kNoNode);
+  if (state.term == Term(0)) return false;  // whoever campaigns has begun a term
   if (IsIncomplete(state)) {
     SIM_REACHED("raft.vote.refused_lost_entries");
     return false;

@@ -90,23 +90,32 @@ void Defragment(const ApiContext&, const CallRef& call, DefragmentRequest&, std:
   call->Reply(DefragmentResponse());
 }
 
+// Both answer as of now, and later: a store of some size takes a while to read.
 void Hash(const ApiContext& context, const CallRef& call, HashRequest&, std::string_view) {
   HashResponse response;
   FillHeader(context, response.mutable_header());
-  response.set_hash(context.node->store().Hash());
-  call->Reply(response);
+  context.node->SumUp(context.node->store().PrepareHash(),
+                      [call, response](const absl::StatusOr<kv::HashResult>& sum) mutable {
+                        if (!sum.ok()) return call->Finish(sum.status());
+                        response.set_hash(sum->hash);
+                        call->Reply(response);
+                      });
 }
 
 void HashKv(const ApiContext& context, const CallRef& call, HashKVRequest& request,
             std::string_view) {
-  absl::StatusOr<kv::HashResult> hash = context.node->store().HashKv(request.revision());
-  if (!hash.ok()) return call->Finish(hash.status());
+  absl::StatusOr<kv::HashWork> work = context.node->store().PrepareHashKv(request.revision());
+  if (!work.ok()) return call->Finish(work.status());
   HashKVResponse response;
   FillHeader(context, response.mutable_header());
-  response.set_hash(hash->hash);
-  response.set_compact_revision(hash->compact_revision);
-  response.set_hash_revision(hash->hash_revision);
-  call->Reply(response);
+  context.node->SumUp(*std::move(work),
+                      [call, response](const absl::StatusOr<kv::HashResult>& sum) mutable {
+                        if (!sum.ok()) return call->Finish(sum.status());
+                        response.set_hash(sum->hash);
+                        response.set_compact_revision(sum->compact_revision);
+                        response.set_hash_revision(sum->hash_revision);
+                        call->Reply(response);
+                      });
 }
 
 void MoveLeader(const ApiContext& context, const CallRef& call, MoveLeaderRequest& request,

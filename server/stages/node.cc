@@ -16,6 +16,8 @@ namespace conclave::server {
 
 namespace {
 
+constexpr size_t kSumsMax = 4;
+
 // Ids that no earlier run of this member can have used: each run draws where its own begin.
 uint64_t FirstId(uint64_t seed, std::string_view kind) {
   if (SEEDED_BUG(kRequestIdReused) && kind == "request") return 1;
@@ -240,6 +242,23 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   log_keeper_.OnApplied(last.index, bytes);
   snapshot_source_.OnApplied(last.index, bytes);
   raft_.Applied(last.index);
+}
+
+void Node::SumUp(kv::HashWork work, absl::AnyInvocable<void(absl::StatusOr<kv::HashResult>)> done) {
+  if (sums_under_way_ >= kSumsMax) return done(kv::ErrTooManyRequests());
+  ++sums_under_way_;
+  parts_.background->Post([this, alive = alive_, lane = parts_.lane, engine = *parts_.engine,
+                           work = std::move(work), done = std::move(done)]() mutable {
+    const kv::HashResult result = work();
+    work =
+        nullptr;  // before the engine it reads, and both here: another may come to be the live one
+    engine = nullptr;
+    lane->Post([this, alive, result, done = std::move(done)]() mutable {
+      if (!*alive) return;
+      --sums_under_way_;
+      done(result);
+    });
+  });
 }
 
 void Node::OnFetchSnapshot(const raft::SnapshotWanted& wanted) { snapshot_fetcher_.Fetch(wanted); }

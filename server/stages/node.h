@@ -125,6 +125,9 @@ class Node : private RaftStageOwner {
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
   // is then the truth.
   void ReadAsLessor(ReadGate::Done done);
+  // Does work of the store's Hash or HashKv in the background; `done` on the lane.
+  // ErrTooManyRequests while much of it is under way: each reads the whole state.
+  void SumUp(kv::HashWork work, absl::AnyInvocable<void(absl::StatusOr<kv::HashResult>)> done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
   SpaceWatch& space() { return space_; }
@@ -202,6 +205,7 @@ class Node : private RaftStageOwner {
   raft::Term applied_term_;
   bool is_learner_ = false;
   bool removed_told_ = false;
+  size_t sums_under_way_ = 0;
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;
