@@ -265,6 +265,15 @@ absl::Status MvccStore::Range(const etcdserverpb::RangeRequest& request,
   return absl::OkStatus();
 }
 
+std::optional<RangeWork> MvccStore::PrepareLongRange(
+    const etcdserverpb::RangeRequest& request) const {
+  if (!MayBeLong(*keys_, request, options_.long_range_keys)) return std::nullopt;
+  if (!CheckReadable(*keys_, request.revision()).ok()) return std::nullopt;
+  SIM_REACHED("kv.range.long");
+  return [range = std::make_unique<LongRange>(*keys_, request)](
+             etcdserverpb::RangeResponse* response) { range->Read(*response); };
+}
+
 absl::Status MvccStore::ReadOnlyTxn(const TxnRequest& request,
                                     etcdserverpb::TxnResponse* response) const {
   CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,6 +44,7 @@ struct ApplyResult {
 struct StoreOptions {
   WatchOptions watch;
   size_t compaction_batch = 1000;  // events looked at per CompactStep
+  int64_t long_range_keys = 2000;  // a range of more keys is read in the background
   uint64_t seed = 0;               // spreads progress notifications
   // Told of the events of each drain once they are visible, before watchers are; for those who
   // record all that a member did. May be empty.
@@ -69,6 +71,8 @@ struct HashResult {
 // Sums a state up as it was when this was made, however much there is: for another lane. The engine
 // must outlive it.
 using HashWork = absl::AnyInvocable<HashResult()>;
+// Likewise reads a range.
+using RangeWork = absl::AnyInvocable<void(etcdserverpb::RangeResponse* response)>;
 
 class Store : public History {
  public:
@@ -126,6 +130,10 @@ class Store : public History {
 
   virtual absl::Status Range(const etcdserverpb::RangeRequest& request,
                              etcdserverpb::RangeResponse* response) const = 0;
+  // The same of a range that may be long (StoreOptions::long_range_keys), as of now, to be read on
+  // another lane; nothing if it is short, or an error: then Range is the thing to call.
+  virtual std::optional<RangeWork> PrepareLongRange(
+      const etcdserverpb::RangeRequest& request) const = 0;
   // A transaction that writes nothing (IsReadOnly of validate.h).
   virtual absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                                    etcdserverpb::TxnResponse* response) const = 0;

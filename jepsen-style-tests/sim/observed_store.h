@@ -57,6 +57,10 @@ class ObservedStore final : public kv::Store {
 
   absl::Status Range(const etcdserverpb::RangeRequest& request,
                      etcdserverpb::RangeResponse* response) const override;
+  std::optional<kv::RangeWork> PrepareLongRange(
+      const etcdserverpb::RangeRequest& request) const override {
+    return store_->PrepareLongRange(request);
+  }
   absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                            etcdserverpb::TxnResponse* response) const override;
   absl::StatusOr<kv::HashWork> PrepareHashKv(int64_t revision) const override;

@@ -76,6 +76,16 @@ int64_t KeyCounts::Count(const KeySpan& span, CountByScan scan) const {
   return count;
 }
 
+int64_t KeyCounts::AtMost(const KeySpan& span, int64_t enough) const {
+  if (span.single) return 1;
+  int64_t count = 0;
+  auto it = Find(buckets_, span.begin);
+  for (; it != buckets_.end() && !span.IsPast(it->first) && count < enough; ++it) {
+    count += it->second.count;
+  }
+  return count;
+}
+
 void KeyCounts::WriteChanged(WriteBatch& batch) {
   for (const Buckets::iterator it : changed_) {
     auto& [start, bucket] = *it;

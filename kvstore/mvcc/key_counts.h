@@ -36,6 +36,8 @@ class KeyCounts {
   using CountByScan = absl::FunctionRef<int64_t(const KeySpan& span)>;
   // The keys of the span, which is not single.
   int64_t Count(const KeySpan& span, CountByScan scan) const;
+  // No fewer than the span has, without reading any; `enough` or more if they may be that many.
+  int64_t AtMost(const KeySpan& span, int64_t enough) const;
   int64_t total() const { return total_; }
 
   // Puts the counts changed since the last call into the batch that holds the keys' own changes.

@@ -19,7 +19,7 @@ using VisitRecord = absl::FunctionRef<bool(std::string_view key, const RecordVie
 
 class Latest {
  public:
-  Latest(const Engine* engine, const Drain* drain) : engine_(engine), drain_(drain) {}
+  Latest(const EngineReader* engine, const Drain* drain) : engine_(engine), drain_(drain) {}
 
   // The key's encoded record (ReadRecord), or nothing.
   std::optional<std::string> Get(std::string_view key) const;
@@ -30,7 +30,7 @@ class Latest {
   void ScanBackward(const KeySpan& span, VisitRecord visit) const;
 
  private:
-  const Engine* const engine_;
+  const EngineReader* const engine_;
   const Drain* const drain_;
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kvstore/errors.h"
+#include "raft/base/check.h"
 #include "raft/base/probe.h"
 
 namespace conclave::kv {
@@ -22,8 +23,8 @@ constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 // One Range being answered.
 class RangeRead {
  public:
-  RangeRead(const KeySpace& keys, const RangeRequest& request, int64_t current)
-      : keys_(keys),
+  RangeRead(const RangeSource& source, const RangeRequest& request, int64_t current)
+      : source_(source),
         request_(request),
         span_(KeySpan::Of(request.key(), request.range_end())),
         latest_(request.revision() <= 0 || request.revision() == current) {}
@@ -43,13 +44,12 @@ class RangeRead {
   // Results to collect: one more than wanted, to know whether there are more.
   int64_t CollectMax() const;
   int64_t Count() const;
-  int64_t CountLatest() const;
   void Scan(VisitRecord visit) const;
   // How many keys were met; fewer than there are if enough were collected.
   int64_t Collect(RangeResponse& response) const;
   void Sort(RangeResponse& response) const;
 
-  const KeySpace& keys_;
+  const RangeSource& source_;
   const RangeRequest& request_;
   const KeySpan span_;
   const bool latest_;
@@ -67,7 +67,7 @@ bool RangeRead::Passes(const RecordView& record) const {
 bool RangeRead::Backward() const {
   return latest_ && request_.sort_target() == RangeRequest::KEY &&
          request_.sort_order() == RangeRequest::DESCEND && request_.limit() > 0 && !Filtered() &&
-         keys_.drain.changed().empty();
+         !source_.amid_drain;
 }
 
 RangeRequest::SortOrder RangeRead::Order() const {
@@ -88,39 +88,28 @@ int64_t RangeRead::CollectMax() const {
   return request_.limit() + 1;
 }
 
-int64_t RangeRead::CountLatest() const {
-  return keys_.counts.Count(span_, [&](const KeySpan& part) {
-    int64_t count = 0;
-    keys_.latest.Scan(part, [&](std::string_view, const RecordView&) {
-      ++count;
-      return true;
-    });
-    return count;
-  });
-}
-
 int64_t RangeRead::Count() const {
   if (latest_) {
-    if (span_.single) return keys_.latest.Get(span_.begin).has_value();
-    return CountLatest();
+    if (span_.single) return source_.latest->Get(span_.begin).has_value();
+    return source_.count_latest(span_);
   }
-  if (!span_.single && keys_.drain.changed().empty()) {
-    const int64_t now = CountLatest();
+  if (!span_.single && !source_.amid_drain) {
+    const int64_t now = source_.count_latest(span_);
     const size_t events_max = std::max(kGrowthEventsMin, static_cast<size_t>(now));
     const std::optional<int64_t> growth =
-        keys_.past.GrowthSince(span_, request_.revision(), events_max);
+        source_.past->GrowthSince(span_, request_.revision(), events_max);
     if (growth) return now - *growth;
   }
-  return keys_.past.Count(span_, request_.revision());
+  return source_.past->Count(span_, request_.revision());
 }
 
 void RangeRead::Scan(VisitRecord visit) const {
   if (!latest_) {
-    keys_.past.Scan(span_, request_.revision(), visit);
+    source_.past->Scan(span_, request_.revision(), visit);
   } else if (Backward()) {
-    keys_.latest.ScanBackward(span_, visit);
+    source_.latest->ScanBackward(span_, visit);
   } else {
-    keys_.latest.Scan(span_, visit);
+    source_.latest->Scan(span_, visit);
   }
 }
 
@@ -185,6 +174,25 @@ void RangeRead::FillIn(RangeResponse& response) const {
   }
 }
 
+int64_t CountLatest(const KeySpace& keys, const KeySpan& span) {
+  return keys.counts.Count(span, [&](const KeySpan& part) {
+    int64_t count = 0;
+    keys.latest.Scan(part, [&](std::string_view, const RecordView&) {
+      ++count;
+      return true;
+    });
+    return count;
+  });
+}
+
+// A limit ends the scan: the first keys in order, or the last, are the ones wanted.
+bool EndsAtLimit(const RangeRequest& request) {
+  const bool filtered = request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
+                        request.min_create_revision() != 0 || request.max_create_revision() != 0;
+  return !filtered &&
+         (request.sort_order() == RangeRequest::NONE || request.sort_target() == RangeRequest::KEY);
+}
+
 }  // namespace
 
 absl::Status CheckReadable(const KeySpace& keys, int64_t revision) {
@@ -201,8 +209,46 @@ absl::Status CheckReadable(const KeySpace& keys, int64_t revision) {
 
 void ReadRange(const KeySpace& keys, const RangeRequest& request, int64_t current,
                RangeResponse& response) {
+  const RangeSource source = {
+      .latest = &keys.latest,
+      .past = &keys.past,
+      .amid_drain = !keys.drain.changed().empty(),
+      .count_latest = [&keys](const KeySpan& span) { return CountLatest(keys, span); }};
+  ReadRange(source, request, current, response);
+}
+
+void ReadRange(const RangeSource& source, const RangeRequest& request, int64_t current,
+               RangeResponse& response) {
   response.mutable_header()->set_revision(current);
-  RangeRead(keys, request, current).FillIn(response);
+  RangeRead(source, request, current).FillIn(response);
+}
+
+bool MayBeLong(const KeySpace& keys, const RangeRequest& request, int64_t keys_max) {
+  if (request.revision() <= 0) {  // of the past, even a count may take long
+    const bool limited = request.limit() > 0 && request.limit() <= keys_max;
+    if (request.count_only() || (limited && EndsAtLimit(request))) return false;
+  }
+  const KeySpan span = KeySpan::Of(request.key(), request.range_end());
+  return keys.counts.AtMost(span, keys_max + 1) > keys_max;
+}
+
+LongRange::LongRange(const KeySpace& keys, const RangeRequest& request)
+    : request_(request),
+      revision_(keys.revision),
+      count_(CountLatest(keys, KeySpan::Of(request_.key(), request_.range_end()))),
+      view_(keys.engine->NewView()) {
+  CHECK(keys.drain.empty());
+}
+
+void LongRange::Read(RangeResponse& response) const {
+  const Drain nothing;
+  const Latest latest(view_.get(), &nothing);
+  const Past past(view_.get());
+  const RangeSource source = {.latest = &latest,
+                              .past = &past,
+                              .amid_drain = false,
+                              .count_latest = [this](const KeySpan&) { return count_; }};
+  ReadRange(source, request_, revision_, response);
 }
 
 }  // namespace conclave::kv

@@ -1,8 +1,10 @@
 // Range reads with all their options (reference: behaviour section 3.2), of the latest state or of
-// the past. Called by Store and, inside transactions, by txn.h; apply lane.
+// the past. Called by Store and, inside transactions, by txn.h; apply lane, but for LongRange.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "kvstore/mvcc/key_space.h"
@@ -18,5 +20,32 @@ absl::Status CheckReadable(const KeySpace& keys, int64_t revision);
 // has been validated and its revision is readable.
 void ReadRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request, int64_t current,
                etcdserverpb::RangeResponse& response);
+
+// What a range is read from.
+struct RangeSource {
+  const Latest* latest = nullptr;
+  const Past* past = nullptr;
+  bool amid_drain = false;  // the drain under way has changed latest records
+  std::function<int64_t(const KeySpan& span)> count_latest;  // of a span that is not single
+};
+void ReadRange(const RangeSource& source, const etcdserverpb::RangeRequest& request,
+               int64_t current, etcdserverpb::RangeResponse& response);
+
+// Whether it may have to look at more than `keys_max` keys. Cheap, and never says no wrongly.
+bool MayBeLong(const KeySpace& keys, const etcdserverpb::RangeRequest& request, int64_t keys_max);
+
+// A range of the state as it is now, to be read by another lane, however long that takes. Made
+// between drains, of a request whose revision is readable; the engine must outlive it.
+class LongRange {
+ public:
+  LongRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request);
+  void Read(etcdserverpb::RangeResponse& response) const;
+
+ private:
+  const etcdserverpb::RangeRequest request_;
+  const int64_t revision_;
+  const int64_t count_;  // of the keys that live now
+  const std::unique_ptr<EngineView> view_;
+};
 
 }  // namespace conclave::kv

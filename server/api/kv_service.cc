@@ -1,6 +1,8 @@
 // The KV service: Range, Put, DeleteRange, Txn, Compact (reference: behaviour section 3).
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "kvstore/errors.h"
@@ -25,7 +27,27 @@ using etcdserverpb::RangeResponse;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 
+// One that would hold up everybody else for long, by the reading of it and by the encoding.
+void ReplyLongRange(const ApiContext& context, const CallRef& call, kv::RangeWork work) {
+  RangeResponse response;
+  context.node->FillHeader(response.mutable_header());
+  auto encoded = std::make_shared<std::string>();
+  context.node->ReadBehind(
+      [work = std::move(work), response = std::move(response), encoded]() mutable {
+        work(&response);
+        *encoded = response.SerializeAsString();
+      },
+      [call, encoded](const absl::Status& status) {
+        if (!status.ok()) return call->Finish(status);
+        call->SendBytes(*encoded);
+        call->Finish(absl::OkStatus());
+      });
+}
+
 void ReplyRange(const ApiContext& context, const CallRef& call, const RangeRequest& request) {
+  if (std::optional<kv::RangeWork> work = context.node->store().PrepareLongRange(request)) {
+    return ReplyLongRange(context, call, *std::move(work));
+  }
   RangeResponse response;
   absl::Status status = context.node->store().Range(request, &response);
   if (!status.ok()) return call->Finish(status);

@@ -90,32 +90,37 @@ void Defragment(const ApiContext&, const CallRef& call, DefragmentRequest&, std:
   call->Reply(DefragmentResponse());
 }
 
-// Both answer as of now, and later: a store of some size takes a while to read.
-void Hash(const ApiContext& context, const CallRef& call, HashRequest&, std::string_view) {
-  HashResponse response;
+// As of now, and answered later: a store of some size takes a while to read.
+template <typename Response>
+void SumUp(const ApiContext& context, const CallRef& call, kv::HashWork work,
+           void (*fill)(const kv::HashResult& sum, Response& response)) {
+  Response response;
   FillHeader(context, response.mutable_header());
-  context.node->SumUp(context.node->store().PrepareHash(),
-                      [call, response](const absl::StatusOr<kv::HashResult>& sum) mutable {
-                        if (!sum.ok()) return call->Finish(sum.status());
-                        response.set_hash(sum->hash);
-                        call->Reply(response);
-                      });
+  auto sum = std::make_shared<kv::HashResult>();
+  context.node->ReadBehind([work = std::move(work), sum]() mutable { *sum = work(); },
+                           [call, response, sum, fill](const absl::Status& status) mutable {
+                             if (!status.ok()) return call->Finish(status);
+                             fill(*sum, response);
+                             call->Reply(response);
+                           });
+}
+
+void Hash(const ApiContext& context, const CallRef& call, HashRequest&, std::string_view) {
+  SumUp<HashResponse>(
+      context, call, context.node->store().PrepareHash(),
+      [](const kv::HashResult& sum, HashResponse& response) { response.set_hash(sum.hash); });
 }
 
 void HashKv(const ApiContext& context, const CallRef& call, HashKVRequest& request,
             std::string_view) {
   absl::StatusOr<kv::HashWork> work = context.node->store().PrepareHashKv(request.revision());
   if (!work.ok()) return call->Finish(work.status());
-  HashKVResponse response;
-  FillHeader(context, response.mutable_header());
-  context.node->SumUp(*std::move(work),
-                      [call, response](const absl::StatusOr<kv::HashResult>& sum) mutable {
-                        if (!sum.ok()) return call->Finish(sum.status());
-                        response.set_hash(sum->hash);
-                        response.set_compact_revision(sum->compact_revision);
-                        response.set_hash_revision(sum->hash_revision);
-                        call->Reply(response);
-                      });
+  SumUp<HashKVResponse>(context, call, *std::move(work),
+                        [](const kv::HashResult& sum, HashKVResponse& response) {
+                          response.set_hash(sum.hash);
+                          response.set_compact_revision(sum.compact_revision);
+                          response.set_hash_revision(sum.hash_revision);
+                        });
 }
 
 void MoveLeader(const ApiContext& context, const CallRef& call, MoveLeaderRequest& request,

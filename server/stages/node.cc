@@ -16,7 +16,7 @@ namespace conclave::server {
 
 namespace {
 
-constexpr size_t kSumsMax = 4;
+constexpr size_t kReadsBehindMax = 64;
 
 // Ids that no earlier run of this member can have used: each run draws where its own begin.
 uint64_t FirstId(uint64_t seed, std::string_view kind) {
@@ -244,19 +244,20 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   raft_.Applied(last.index);
 }
 
-void Node::SumUp(kv::HashWork work, absl::AnyInvocable<void(absl::StatusOr<kv::HashResult>)> done) {
-  if (sums_under_way_ >= kSumsMax) return done(kv::ErrTooManyRequests());
-  ++sums_under_way_;
+void Node::ReadBehind(absl::AnyInvocable<void()> work,
+                      absl::AnyInvocable<void(const absl::Status&)> done) {
+  if (reads_behind_ >= kReadsBehindMax) return done(kv::ErrTooManyRequests());
+  ++reads_behind_;
   parts_.background->Post([this, alive = alive_, lane = parts_.lane, engine = *parts_.engine,
                            work = std::move(work), done = std::move(done)]() mutable {
-    const kv::HashResult result = work();
+    work();
     work =
         nullptr;  // before the engine it reads, and both here: another may come to be the live one
     engine = nullptr;
-    lane->Post([this, alive, result, done = std::move(done)]() mutable {
+    lane->Post([this, alive, done = std::move(done)]() mutable {
       if (!*alive) return;
-      --sums_under_way_;
-      done(result);
+      --reads_behind_;
+      done(absl::OkStatus());
     });
   });
 }

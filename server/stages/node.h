@@ -125,9 +125,11 @@ class Node : private RaftStageOwner {
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
   // is then the truth.
   void ReadAsLessor(ReadGate::Done done);
-  // Does work of the store's Hash or HashKv in the background; `done` on the lane.
-  // ErrTooManyRequests while much of it is under way: each reads the whole state.
-  void SumUp(kv::HashWork work, absl::AnyInvocable<void(absl::StatusOr<kv::HashResult>)> done);
+  // Runs `work` in the background; it reads the store's engine as it was when it was made, for as
+  // long as that takes, and is destroyed there. Then `done` on the lane; with ErrTooManyRequests,
+  // at once, while much of that kind is under way.
+  void ReadBehind(absl::AnyInvocable<void()> work,
+                  absl::AnyInvocable<void(const absl::Status&)> done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
   SpaceWatch& space() { return space_; }
@@ -205,7 +207,7 @@ class Node : private RaftStageOwner {
   raft::Term applied_term_;
   bool is_learner_ = false;
   bool removed_told_ = false;
-  size_t sums_under_way_ = 0;
+  size_t reads_behind_ = 0;  // under way
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;
