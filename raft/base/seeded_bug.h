@@ -122,7 +122,11 @@
   BUG(kWipedMemberVotes, 94)          \
   /* Leader priority. */              \
   BUG(kPriorityNotTold, 96)           \
-  BUG(kPreferredLaggard, 97)
+  BUG(kPreferredLaggard, 97)          \
+  /* Lease checkpoints. */            \
+  BUG(kLeaseCheckpointKept, 98)       \
+  BUG(kLeaseCheckpointNotApplied, 99) \
+  BUG(kLeaseCheckpointInherited, 100)
 
 namespace conclave {
 
