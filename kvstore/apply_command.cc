@@ -67,6 +67,8 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
       return ApplyLeaseGrant(command.request);
     case CommandKind::kLeaseRevoke:
       return ApplyLeaseRevoke(command.request);
+    case CommandKind::kLeaseCheckpoint:
+      return ApplyLeaseCheckpoint(command.request);
     case CommandKind::kMemberAttributes:
       return ApplyMemberAttributes(command.request);
     case CommandKind::kAlarm:
@@ -143,9 +145,10 @@ ApplyResult MvccStore::ApplyCompact(std::string_view request) {
 ApplyResult MvccStore::ApplyLeaseGrant(std::string_view request) {
   const auto grant = Parse<etcdserverpb::LeaseGrantRequest>(request);
   ApplyResult result;
-  result.status = alarms_.IsOn(etcdserverpb::NOSPACE)
-                      ? ErrNoSpace()
-                      : lessor_.Grant(grant.id(), grant.ttl(), keys_->drain.batch());
+  result.status =
+      alarms_.IsOn(etcdserverpb::NOSPACE)
+          ? ErrNoSpace()
+          : lessor_.Grant(grant.id(), grant.ttl(), position_.index + 1, keys_->drain.batch());
   if (!result.status.ok()) return result;
   auto& response = result.response.emplace<etcdserverpb::LeaseGrantResponse>();
   response.mutable_header()->set_revision(keys_->revision);
@@ -173,6 +176,17 @@ ApplyResult MvccStore::ApplyLeaseRevoke(std::string_view request) {
   result.response.emplace<etcdserverpb::LeaseRevokeResponse>().mutable_header()->set_revision(
       keys_->revision);
   return result;
+}
+
+// Also without space: it makes nothing grow, and a renewal may wait for it.
+ApplyResult MvccStore::ApplyLeaseCheckpoint(std::string_view request) {
+  const auto checkpoint = Parse<etcdserverpb::LeaseCheckpointRequest>(request);
+  LeaseCheckpoints checkpoints{.leases = {}, .newest_grant = checkpoint.newest_grant()};
+  for (const etcdserverpb::LeaseCheckpoint& lease : checkpoint.checkpoints()) {
+    checkpoints.leases.push_back({lease.id(), lease.remaining_ttl()});
+  }
+  lessor_.Checkpoint(checkpoints, keys_->drain.batch());
+  return {};
 }
 
 ApplyResult MvccStore::ApplyMemberAttributes(std::string_view request) {

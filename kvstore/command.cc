@@ -37,6 +37,7 @@ bool IsKnown(CommandKind kind) {
     case CommandKind::kMemberRemove:
     case CommandKind::kMemberPromote:
     case CommandKind::kMemberUpdate:
+    case CommandKind::kLeaseCheckpoint:
     case CommandKind::kQuotaAlarm:
       return true;
   }

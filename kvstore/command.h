@@ -26,12 +26,13 @@ enum class CommandKind : uint8_t {
   kLeaseRevoke = 6,       // etcdserverpb.LeaseRevokeRequest
   kMemberAttributes = 7,  // etcdserverpb.Member: id, name, clientURLs as the member publishes them
   kAlarm = 8,             // etcdserverpb.AlarmRequest, ACTIVATE or DEACTIVATE
-  kQuotaAlarm = 14,       // etcdserverpb.AlarmRequest, ACTIVATE, which will be lifted by itself
-  // Of these, all but the last come as the context of a change of the raft configuration.
-  kMemberAdd = 9,       // etcdserverpb.Member: id, peerURLs, isLearner
-  kMemberRemove = 10,   // etcdserverpb.MemberRemoveRequest
-  kMemberPromote = 11,  // etcdserverpb.MemberPromoteRequest
-  kMemberUpdate = 12,   // etcdserverpb.MemberUpdateRequest
+  // Of these, all but the update come as the context of a change of the raft configuration.
+  kMemberAdd = 9,         // etcdserverpb.Member: id, peerURLs, isLearner
+  kMemberRemove = 10,     // etcdserverpb.MemberRemoveRequest
+  kMemberPromote = 11,    // etcdserverpb.MemberPromoteRequest
+  kMemberUpdate = 12,     // etcdserverpb.MemberUpdateRequest
+  kLeaseCheckpoint = 13,  // etcdserverpb.LeaseCheckpointRequest, from the leader itself
+  kQuotaAlarm = 14,       // etcdserverpb.AlarmRequest, ACTIVATE; its member will lift it
 };
 
 struct CommandHeader {

@@ -88,6 +88,7 @@ class MvccStore final : public Store {
   ApplyResult ApplyCompact(std::string_view request);
   ApplyResult ApplyLeaseGrant(std::string_view request);
   ApplyResult ApplyLeaseRevoke(std::string_view request);
+  ApplyResult ApplyLeaseCheckpoint(std::string_view request);
   ApplyResult ApplyMemberAttributes(std::string_view request);
   ApplyResult ApplyAlarm(std::string_view request, bool for_quota);
   template <typename R>

@@ -62,6 +62,7 @@ class RandomLog {
     if (random_.OneIn(50)) return AppendCompaction();
     if (random_.OneIn(20)) return AppendGrant();
     if (random_.OneIn(40)) return AppendRevoke();
+    if (random_.OneIn(30)) return AppendLeaseCheckpoint();
     const std::string key = "key" + std::to_string(random_.Below(keys_));
     if (random_.OneIn(10)) {
       etcdserverpb::DeleteRangeRequest request;
@@ -141,6 +142,17 @@ class RandomLog {
     etcdserverpb::LeaseRevokeRequest revoke;
     revoke.set_id(Lease());
     AppendCommand(CommandKind::kLeaseRevoke, revoke);
+  }
+
+  void AppendLeaseCheckpoint() {
+    etcdserverpb::LeaseCheckpointRequest checkpoint;
+    checkpoint.set_newest_grant(random_.Below(entries_.size() + 1));
+    for (uint64_t leases = random_.Between(1, 3); leases > 0; --leases) {
+      etcdserverpb::LeaseCheckpoint& lease = *checkpoint.add_checkpoints();
+      lease.set_id(Lease());
+      lease.set_remaining_ttl(static_cast<int64_t>(random_.Below(70)));
+    }
+    AppendCommand(CommandKind::kLeaseCheckpoint, checkpoint);
   }
 
   Random random_;

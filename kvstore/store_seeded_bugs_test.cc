@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "kvstore/engine/memory_engine.h"
@@ -50,6 +51,28 @@ TEST(StoreSeededBugsTest, RemovedIdForgotten) {
   EXPECT_EQ(AddRemovedId(), ErrMemberNotFound());
   const WithSeededBug bug(SeededBug::kRemovedIdForgotten);
   EXPECT_EQ(AddRemovedId(), absl::OkStatus());
+}
+
+// What a new leader gives a lease of 60 s whose earlier namesake has a checkpoint that comes late
+// in the log.
+std::optional<int64_t> RemainingOfNamesake() {
+  TestStore store;
+  EXPECT_TRUE(store.Grant(5).ok());
+  etcdserverpb::LeaseCheckpointRequest checkpoint;
+  checkpoint.set_newest_grant(store->applied_index());
+  checkpoint.add_checkpoints()->set_id(5);
+  checkpoint.mutable_checkpoints(0)->set_remaining_ttl(3);
+  EXPECT_TRUE(store.Revoke(5).ok());
+  EXPECT_TRUE(store.Grant(5).ok());
+  EXPECT_TRUE(store.Run(CommandKind::kLeaseCheckpoint, checkpoint).status.ok());
+  store->lessor().Promote(Instant(Seconds(1)), Duration(0));
+  return store->lessor().Remaining(5, Instant(Seconds(1)));
+}
+
+TEST(StoreSeededBugsTest, LeaseCheckpointInherited) {
+  EXPECT_EQ(RemainingOfNamesake(), 60);
+  const WithSeededBug bug(SeededBug::kLeaseCheckpointInherited);
+  EXPECT_EQ(RemainingOfNamesake(), 3);
 }
 
 // How a snapshot ends whose second chunk is lost on the way and asked for again.

@@ -183,6 +183,29 @@ TEST(LeaseRules, UnansweredRequestsKeepALeaseAliveButPromiseNothing) {
   EXPECT_EQ(CheckLeases(history, EventLog(), {.leases_min = 1}).verdict, Verdict::kPass);
 }
 
+// Left alone for 20 of its 24 s, then led by another for 12 s.
+TEST(LeaseRules, ALaterLeaderGivesALeaseNoMoreThanItHadLeft) {
+  LeaseHistory history;
+  history.grants.push_back({7, 24, 0, 1, Outcome::kOk});
+  history.healthy.push_back({0, 20 * kSecondNs});
+  history.healthy.push_back({21 * kSecondNs, 40 * kSecondNs});
+  const LeaseRulesOptions options{.expiry_slack_ns = kSecondNs,
+                                  .checkpoint_step_ns = kSecondNs,
+                                  .checkpoint_lag_ns = kSecondNs,
+                                  .leases_min = 1};
+  EXPECT_EQ(CheckLeases(history, EventLog(), {.leases_min = 1}).verdict, Verdict::kPass);
+  EXPECT_EQ(CheckLeases(history, EventLog(), options).anomaly, "lease-never-expired");
+  // 5 s left, a second until it is committed, a step of 1.5 s, rounded up, and the slack: 9.5 s.
+  history.ends.push_back({7, 0, 30 * kSecondNs});
+  EXPECT_EQ(CheckLeases(history, EventLog(), options).verdict, Verdict::kPass);
+  history.ends.back().applied_ns = 31 * kSecondNs;
+  EXPECT_EQ(CheckLeases(history, EventLog(), options).anomaly, "lease-late-expiry");
+  // Renewed under the first leader, it has all of its TTL under the second.
+  history.keepalives.push_back({7, 24, 11 * kSecondNs, 12 * kSecondNs, Outcome::kOk});
+  history.ends.back().applied_ns = 37 * kSecondNs;
+  EXPECT_EQ(CheckLeases(history, EventLog(), options).verdict, Verdict::kPass);
+}
+
 TEST(LeaseRules, AnIdGrantedTwiceIsInvalid) {
   LeaseHistory history;
   for (int i = 0; i < 5; ++i) history.grants.push_back({7, 2, 0, 1, Outcome::kOk});

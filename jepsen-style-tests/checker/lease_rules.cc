@@ -112,12 +112,25 @@ class LeaseRules {
         (ttl_ns / (kMillion + options_.clock_drift_ppm) + 1) * options_.clock_drift_ppm;
     return ttl_ns - fast - options_.clock_jump_ns;
   }
-  // The longest until the lease is gone, in a healthy cluster.
-  int64_t LongestNs(int64_t ttl_s) const {
-    const int64_t ttl_ns = ttl_s * kSecondNs;
-    const int64_t slow =
-        (ttl_ns / (kMillion - options_.clock_drift_ppm) + 1) * options_.clock_drift_ppm;
-    return ttl_ns + slow + options_.expiry_slack_ns;
+  // How much longer a time is by the slowest clock.
+  int64_t SlowNs(int64_t ns) const {
+    return (ns / (kMillion - options_.clock_drift_ppm) + 1) * options_.clock_drift_ppm;
+  }
+  // The longest until a lease with so much left is gone, in a healthy cluster.
+  int64_t LongestNs(int64_t left_ns) const {
+    return left_ns + SlowNs(left_ns) + options_.expiry_slack_ns;
+  }
+  // The most that a leader gives the lease if its predecessor has left it alone for so long, in a
+  // healthy cluster, and has begun with `left_ns` at most.
+  int64_t LeftNs(int64_t ttl_ns, int64_t left_ns, int64_t alone_ns) const {
+    const int64_t first_step_ns = std::max(options_.checkpoint_step_ns, ttl_ns / 2);
+    const int64_t step_ns = std::max(options_.checkpoint_step_ns, ttl_ns / 16);
+    // When all was decided that is committed by now.
+    const int64_t then_ns =
+        LongestNs(left_ns) - alone_ns + SlowNs(ttl_ns) + options_.checkpoint_lag_ns;
+    const bool due = alone_ns >= options_.checkpoint_lag_ns && then_ns <= ttl_ns - first_step_ns;
+    if (!due) return left_ns;
+    return std::min(left_ns, std::max<int64_t>(then_ns, 0) + step_ns + kSecondNs);
   }
 
   void CheckEnds(int64_t lease, const Life& life) {
@@ -205,19 +218,28 @@ class LeaseRules {
 
   void CheckLate(int64_t lease, const Life& life) {
     if (!life.granted || !MustEnd(lease, life)) return;
+    const int64_t ttl_ns = life.ttl_max_s * kSecondNs;
+    int64_t left_ns = ttl_ns;  // when the next leader begins
     for (const HealthyInterval& healthy : history_.healthy) {
       const int64_t alone_ns = std::max(healthy.from_ns, life.last_renewal_ns);
-      const int64_t deadline_ns = alone_ns + LongestNs(life.ttl_max_s);
-      if (deadline_ns > healthy.to_ns) continue;
-      const auto text = [&](std::string_view what) {
-        return fmt::format("left alone from {} ns, healthy until {} ns, TTL {} s: {}", alone_ns,
-                           healthy.to_ns, life.ttl_max_s, what);
-      };
-      if (life.ends.empty()) Fail("lease-never-expired", lease, text("did not end"));
-      if (!life.ends.empty() && life.ends.front()->applied_ns > deadline_ns) {
-        Fail("lease-late-expiry", lease,
-             text(fmt::format("ended at {} ns", life.ends.front()->applied_ns)));
-      }
+      if (alone_ns > healthy.to_ns) continue;
+      const int64_t deadline_ns = alone_ns + LongestNs(left_ns);
+      if (deadline_ns <= healthy.to_ns) CheckGone(lease, life, healthy, alone_ns, left_ns);
+      left_ns = LeftNs(ttl_ns, left_ns, healthy.to_ns - alone_ns);
+    }
+  }
+
+  void CheckGone(int64_t lease, const Life& life, const HealthyInterval& healthy, int64_t alone_ns,
+                 int64_t left_ns) {
+    const auto text = [&](std::string_view what) {
+      return fmt::format("left alone from {} ns with {} ns of its {} s, healthy until {} ns: {}",
+                         alone_ns, left_ns, life.ttl_max_s, healthy.to_ns, what);
+    };
+    if (life.ends.empty()) {
+      Fail("lease-never-expired", lease, text("did not end"));
+    } else if (life.ends.front()->applied_ns > alone_ns + LongestNs(left_ns)) {
+      Fail("lease-late-expiry", lease,
+           text(fmt::format("ended at {} ns", life.ends.front()->applied_ns)));
     }
   }
 

@@ -69,6 +69,12 @@ struct LeaseRulesOptions {
   // How late a lease may end in a healthy cluster: scan interval, revoke, and what a new leader
   // adds.
   int64_t expiry_slack_ns = 3'000'000'000;
+  // A leader commits what a lease that nobody renews has left once half its TTL is gone, then each
+  // sixteenth, but not in smaller steps than this: the next leader gives it no more, rounded up to
+  // seconds. Large: leaders do no such thing.
+  int64_t checkpoint_step_ns = 1'000'000'000'000'000;
+  // From when that is due until it is committed, in a healthy cluster.
+  int64_t checkpoint_lag_ns = 0;
   // An unanswered grant or keepalive takes effect within this time, or never.
   int64_t unanswered_ns = 60'000'000'000;
   uint64_t leases_min = 3;  // fewer acknowledged grants: kInvalid
@@ -87,7 +93,9 @@ std::vector<LeaseEnd> LeaseEndsOf(const EventLog& log, const std::set<int64_t>& 
 //   lease-renewed-after-end    a keepalive called after its end was answered with a TTL
 //   lease-survived-revoke      an acknowledged revoke, and it had not ended by its revision
 //   lease-early-expiry         a keepalive did not find it that early
-//   lease-never-expired        left alone in a healthy cluster, it outlived TTL and slack
+//   lease-never-expired        left alone in a healthy cluster, it outlived TTL and slack, or after
+//   a
+//                              change of leaders what was left of the TTL, and slack
 //   lease-late-expiry          ... and ended later
 Report CheckLeases(const LeaseHistory& history, const EventLog& log,
                    const LeaseRulesOptions& options = {});

@@ -96,6 +96,14 @@ void DrawQuota(Random random, MemberOptions& member) {
   if (Chance(random, 25) && suits) member.node.space.quota_bytes = 8 << 20;
 }
 
+void DrawLeases(Random random, server::LeaseStageOptions& leases) {
+  leases.checkpoint_step_min = Seconds(OneOf<int64_t>(random, {1, 1, 2, 30}));
+  leases.checkpoint_pause = Milliseconds(OneOf<int64_t>(random, {50, 200, 1000}));
+  leases.leases_per_checkpoint_max = OneOf<size_t>(random, {2, 1000, 1000});
+  leases.revokes_per_scan_max = OneOf<size_t>(random, {2, 20});
+  leases.revokes_under_way_max = OneOf<size_t>(random, {8, 64});
+}
+
 void DrawDisk(Random random, DiskOptions& disk) {
   disk.sync_min = std::chrono::microseconds(OneOf<int64_t>(random, {20, 100, 1000}));
   disk.sync_max = disk.sync_min * OneOf<int64_t>(random, {1, 5, 20});
@@ -191,6 +199,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawMembership(random.Stream("membership"), world.member);
   DrawStore(random.Stream("store"), world.member);
   DrawQuota(random.Stream("quota"), world.member);
+  DrawLeases(random.Stream("leases"), world.member.node.leases);
   DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
   DrawTrouble(random.Stream("trouble"), world.member);
@@ -218,6 +227,13 @@ std::string SwarmOptions::Describe() const {
   text += fmt::format("log       segments of {} bytes, kept {} entries, flush takes {} ms\n",
                       member.segment_bytes, member.node.log_keeper.entries_max,
                       ToMilliseconds(member.flush_time));
+  const server::LeaseStageOptions& leases = member.node.leases;
+  text += fmt::format(
+      "leases    checkpoints in steps of {} ms, {} in an entry, one each {} ms; {} revokes at a "
+      "time, {} under way\n",
+      ToMilliseconds(leases.checkpoint_step_min), leases.leases_per_checkpoint_max,
+      ToMilliseconds(leases.checkpoint_pause), leases.revokes_per_scan_max,
+      leases.revokes_under_way_max);
   const server::SnapshotSourceOptions& snapshots = member.node.snapshot_source;
   text += fmt::format(
       "snapshots tail of {} entries / {} bytes, chunks of {} bytes, {} bytes/s, {} at a time, held "

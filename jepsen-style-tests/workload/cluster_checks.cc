@@ -56,11 +56,16 @@ checker::Report CheckLeases(const World& world, const History& history, const Ru
   checker::LeaseHistory leases = history.leases();
   leases.ends = world.lease_ends();
   leases.healthy = facts.healthy;
+  const server::NodeOptions& node = world.options().member.node;
+  const auto entries =
+      static_cast<int64_t>(1 + leases.grants.size() / node.leases.leases_per_checkpoint_max);
   return checker::CheckLeases(
       leases, world.events(),
       {.clock_drift_ppm = world.options().clock_rate_ppm_max,
        // A new leader adds an election timeout, and scans and commits take their time.
-       .expiry_slack_ns = (Seconds(2) + world.options().member.node.core.election_timeout).count(),
+       .expiry_slack_ns = (Seconds(2) + node.core.election_timeout).count(),
+       .checkpoint_step_ns = node.leases.checkpoint_step_min.count(),
+       .checkpoint_lag_ns = (Seconds(2) + entries * node.leases.checkpoint_pause).count(),
        .leases_min = 0});
 }
 

@@ -21,6 +21,13 @@ constexpr uint64_t kFirstChosenId = uint64_t{1} << 40;
 // In a healthy cluster a lease that nobody renews ends so long after its TTL at the latest.
 constexpr Duration kExpirySlack = Seconds(4);
 
+// Of the leases that see the leader change: the TTL, and after how long what happens. By then the
+// rules are sure of checkpoints that leave half the TTL at most.
+constexpr int64_t kHandedOverTtlS = 24;
+constexpr Duration kRenewedAfter = Seconds(17);
+constexpr Duration kHandedOverAfter = Seconds(2);  // later
+constexpr Duration kSeenAfter = Seconds(20);       // later
+
 class Lease : public Workload {
  public:
   Lease(World* world, History* history, Random drawn) : Workload("lease", world, history, drawn) {}
@@ -36,6 +43,8 @@ class Lease : public Workload {
   Co<void> Finish(Session& session, int64_t lease, int64_t ttl_s);
   Co<void> KeepAliveEverywhere(Session& session, int64_t lease);
   Co<void> Operate(Session& session, int64_t lease);
+  Co<void> HandOver(Session& session);
+  Co<void> MoveLeader(Session& session);
   static etcdserverpb::TxnRequest PutTwo(Session& session, int64_t lease);
 
   static std::string Key(uint64_t number) { return fmt::format("{}{}", kPrefix, number); }
@@ -119,9 +128,38 @@ Co<void> Lease::KeepAliveEverywhere(Session& session, int64_t lease) {
   }
 }
 
-// Waits until all leases have run out.
+// Two leases see the leader change late in their lives. One was left alone and has no more than the
+// rest of its time left; the other was renewed just before and has all of it.
+Co<void> Lease::HandOver(Session& session) {
+  const auto alone = co_await session.LeaseGrant(0, kHandedOverTtlS);
+  if (alone.ok()) co_await session.Put(Key(0), session.UniqueValue(), alone.response.id());
+  const auto renewed = co_await session.LeaseGrant(0, kHandedOverTtlS);
+  co_await session.Sleep(kRenewedAfter);
+  if (renewed.ok()) co_await session.LeaseKeepAlive(renewed.response.id());
+  co_await session.Sleep(kHandedOverAfter);
+  co_await MoveLeader(session);
+  co_await session.Sleep(kSeenAfter);
+}
+
+Co<void> Lease::MoveLeader(Session& session) {
+  const Member* const leader = world().leader();
+  if (leader == nullptr) co_return;
+  const size_t leads = leader->position();
+  const std::vector<size_t> members = world().Serving();
+  const size_t target = members[session.random().Below(members.size())];
+  session.GoTo(leads);
+  co_await session.MoveLeader(
+      world().member(target == leads ? members.front() : target).id().value());
+}
+
+// Waits until all leases of the clients have run out.
 Co<void> Lease::FinalReads(Session& session) {
-  co_await session.Sleep(Seconds(kTtlMaxS) + kExpirySlack);
+  const bool checkpoints = world().options().member.node.leases.checkpoint_step_min <= Seconds(2);
+  if (checkpoints) {
+    co_await HandOver(session);
+  } else {
+    co_await session.Sleep(Seconds(kTtlMaxS) + kExpirySlack);
+  }
   co_await session.Range(RangeOfPrefix(kPrefix));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
@@ -11,8 +12,10 @@
 namespace conclave::kv {
 namespace {
 
-// In the engine: a lease is `l` id -> TTL, an attachment `a` id key -> nothing. Numbers are
-// big-endian, ids with the sign bit flipped, so that the engine's order is theirs.
+// In the engine: a lease is `l` id -> TTL, log index of its grant, seconds of its checkpoint (0 if
+// it has none), of which an older version has written the TTL alone; an attachment is `a` id key ->
+// nothing. Numbers are big-endian, ids with the sign bit flipped, so that the engine's order is
+// theirs.
 constexpr char kLeasePrefix = 'l';
 constexpr char kAttachmentPrefix = 'a';
 constexpr size_t kNumberBytes = 8;
@@ -21,6 +24,14 @@ constexpr uint64_t kSignBit = uint64_t{1} << 63;
 // At most this many leases of one Promote run out within any second (reference: behaviour section
 // 7).
 constexpr size_t kExpiriesPerSecondMax = 750;
+
+// Of a TTL, until a lease is due for its first checkpoint, and from one to the next.
+constexpr int64_t kFirstStepOfTtl = 2;
+constexpr int64_t kStepOfTtl = 16;
+
+// Of a take, for each checkpoint that it may return: leases that were renewed since they were
+// looked at last are put off, which is to take no longer than this.
+constexpr size_t kLooksPerCheckpoint = 8;
 
 // The last instant a lease can run out at; kNever means that its clock stands still.
 constexpr Instant kLatestExpiry = kNever - Duration(1);
@@ -68,32 +79,51 @@ void Lessor::Reload(const Engine* engine) {
   engine_ = engine;
   if (SEEDED_BUG(kAdoptKeepsLeases) && !leases_.empty()) return;
   leases_.clear();
-  by_due_.clear();
-  not_started_.clear();
   promoted_ = false;
+  not_started_.clear();
+  StopClocks();
+  newest_grant_ = 0;
   const std::unique_ptr<Iterator> it = engine_->NewIterator();
   const std::string_view prefix(&kLeasePrefix, 1);
   for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-    if (it->key().size() != 1 + kNumberBytes || it->value().size() != kNumberBytes) {
-      Fatal("the engine holds a lease that is none");
-    }
-    const auto id = static_cast<int64_t>(ReadNumber(it->key().substr(1)) ^ kSignBit);
-    leases_[id].ttl_seconds = static_cast<int64_t>(ReadNumber(it->value()));
+    Load(it->key(), it->value());
   }
+}
+
+void Lessor::Load(std::string_view key, std::string_view value) {
+  const bool old = value.size() == kNumberBytes;
+  if (key.size() != 1 + kNumberBytes || !(old || value.size() == 3 * kNumberBytes)) {
+    Fatal("the engine holds a lease that is none");
+  }
+  Lease& lease = leases_[static_cast<int64_t>(ReadNumber(key.substr(1)) ^ kSignBit)];
+  lease.ttl_seconds = static_cast<int64_t>(ReadNumber(value));
+  if (old) return;
+  lease.granted_at = ReadNumber(value.substr(kNumberBytes));
+  lease.checkpoint_seconds = static_cast<int64_t>(ReadNumber(value.substr(2 * kNumberBytes)));
+  newest_grant_ = std::max(newest_grant_, lease.granted_at);
+}
+
+void Lessor::Write(int64_t id, const Lease& lease, WriteBatch& batch) {
+  std::string value;
+  AppendNumber(static_cast<uint64_t>(lease.ttl_seconds), value);
+  AppendNumber(lease.granted_at, value);
+  AppendNumber(static_cast<uint64_t>(lease.checkpoint_seconds), value);
+  batch.Put(LeaseKey(id), value);
 }
 
 // ---- Replicated. ----
 
-absl::Status Lessor::Grant(int64_t id, int64_t ttl_seconds, WriteBatch& batch) {
+absl::Status Lessor::Grant(int64_t id, int64_t ttl_seconds, uint64_t index, WriteBatch& batch) {
   if (ttl_seconds > kMaxLeaseTtlSeconds) return ErrLeaseTtlTooLarge();
   if (Exists(id)) return ErrLeaseExists();
   // An entry of the log must not be able to end the process, whatever its proposer failed to check.
   ttl_seconds = std::max<int64_t>(ttl_seconds, 1);
-  leases_[id].ttl_seconds = ttl_seconds;
+  Lease& lease = leases_[id];
+  lease.ttl_seconds = ttl_seconds;
+  lease.granted_at = index;
+  newest_grant_ = index;
   if (promoted_) not_started_.push_back(id);
-  std::string value;
-  AppendNumber(static_cast<uint64_t>(ttl_seconds), value);
-  batch.Put(LeaseKey(id), value);
+  Write(id, lease, batch);
   return absl::OkStatus();
 }
 
@@ -102,6 +132,8 @@ absl::Status Lessor::Revoke(int64_t id, WriteBatch& batch) {
   if (found == leases_.end()) return ErrLeaseNotFound();
   for (const std::string& key : Keys(id)) Detach(id, key, batch);
   SetExpiry(id, found->second, kNever);
+  SetLook(id, found->second, kNever);
+  under_way_.erase(id);
   leases_.erase(found);
   batch.Delete(LeaseKey(id));
   return absl::OkStatus();
@@ -114,6 +146,27 @@ void Lessor::Attach(int64_t id, std::string_view key, WriteBatch& batch) {
 
 void Lessor::Detach(int64_t id, std::string_view key, WriteBatch& batch) {
   batch.Delete(AttachmentKey(id, key));
+}
+
+void Lessor::Checkpoint(const LeaseCheckpoints& checkpoints, WriteBatch& batch) {
+  bool shorter = false;
+  for (const LeaseCheckpoint& checkpoint : checkpoints.leases) {
+    shorter |= checkpoint.remaining_seconds > 0;
+    const auto found = leases_.find(checkpoint.id);
+    if (found == leases_.end()) continue;
+    Lease& lease = found->second;
+    if (lease.granted_at > checkpoints.newest_grant && !SEEDED_BUG(kLeaseCheckpointInherited)) {
+      SIM_REACHED("lease.checkpoint_of_an_earlier_lease");
+      continue;
+    }
+    const bool shortens = checkpoint.remaining_seconds < lease.ttl_seconds;
+    lease.checkpoint_seconds =
+        shortens ? std::max<int64_t>(checkpoint.remaining_seconds, 0) : int64_t{0};
+    Write(checkpoint.id, lease, batch);
+    if (promoted_) SetLook(checkpoint.id, lease, CheckpointDue(lease));
+  }
+  // Entries that are applied while this member is promoted are of its own term, so its own.
+  if (shorter) under_way_.clear();
 }
 
 // ---- Reads. ----
@@ -167,14 +220,27 @@ void Lessor::SetDue(int64_t id, Lease& lease, Instant due) {
   if (due != kNever) by_due_.insert({due, id});
 }
 
-void Lessor::Promote(Instant now, Duration extend) {
+void Lessor::SetLook(int64_t id, Lease& lease, Instant look) {
+  if (lease.look != kNever) by_checkpoint_.erase({lease.look, id});
+  lease.look = look;
+  if (look != kNever) by_checkpoint_.insert({look, id});
+}
+
+void Lessor::Promote(Instant now, Duration extend, Duration checkpoint_step_min) {
   promoted_ = true;
+  checkpoint_step_min_ = checkpoint_step_min;
   not_started_.clear();
+  under_way_.clear();
 
   std::vector<std::pair<Instant, int64_t>> expiries;
   expiries.reserve(leases_.size());
   for (const auto& [id, lease] : leases_) {
-    expiries.emplace_back(Later(Later(now, Seconds(lease.ttl_seconds)), extend), id);
+    int64_t seconds = lease.ttl_seconds;
+    if (lease.checkpoint_seconds != 0 && !SEEDED_BUG(kLeaseCheckpointNotApplied)) {
+      SIM_REACHED("lease.promoted_with_checkpoint");
+      seconds = lease.checkpoint_seconds;
+    }
+    expiries.emplace_back(Later(Later(now, Seconds(seconds)), extend), id);
   }
   std::sort(expiries.begin(), expiries.end());
 
@@ -188,17 +254,24 @@ void Lessor::Promote(Instant now, Duration extend) {
     Lease& lease = leases_.at(id);
     if (SEEDED_BUG(kLeaseClocksNotRestarted) && lease.expiry != kNever) continue;
     SetExpiry(id, lease, expiry);
+    SetLook(id, lease, CheckpointDue(lease));
   }
 }
 
 void Lessor::Demote() {
   promoted_ = false;
   not_started_.clear();
-  if (SEEDED_BUG(kLeaseClocksNotRestarted)) return;
+  if (!SEEDED_BUG(kLeaseClocksNotRestarted)) StopClocks();
+}
+
+void Lessor::StopClocks() {
+  under_way_.clear();
   by_due_.clear();
+  by_checkpoint_.clear();
   for (auto& [id, lease] : leases_) {
     lease.expiry = kNever;
     lease.due = kNever;
+    lease.look = kNever;
   }
 }
 
@@ -249,10 +322,58 @@ void Lessor::StartClocks(Instant now) {
     if (found == leases_.end()) continue;  // revoked meanwhile
     Lease& lease = found->second;
     SetExpiry(id, lease, Later(now, Seconds(lease.ttl_seconds)));
+    SetLook(id, lease, CheckpointDue(lease));
   }
   not_started_.clear();
 }
 
 Instant Lessor::NextExpiry() const { return by_due_.empty() ? kNever : by_due_.begin()->first; }
+
+// ---- Checkpoints. ----
+
+Instant Lessor::CheckpointDue(const Lease& lease) const {
+  const bool first = lease.checkpoint_seconds == 0;
+  const Duration ttl = Seconds(lease.ttl_seconds);
+  const Duration known = first ? ttl : Seconds(lease.checkpoint_seconds);
+  const Duration step =
+      std::max(checkpoint_step_min_, ttl / (first ? kFirstStepOfTtl : kStepOfTtl));
+  if (lease.expiry == kNever || step >= known) return kNever;
+  return lease.expiry - (known - step);
+}
+
+LeaseCheckpoints Lessor::TakeCheckpoints(Instant now, size_t limit) {
+  LeaseCheckpoints taken{.leases = {}, .newest_grant = newest_grant_};
+  if (!under_way_.empty()) return taken;
+  for (size_t looks = kLooksPerCheckpoint * limit; looks > 0 && taken.leases.size() < limit;
+       --looks) {
+    if (by_checkpoint_.empty() || by_checkpoint_.begin()->first > now) break;
+    const int64_t id = by_checkpoint_.begin()->second;
+    Lease& lease = leases_.at(id);
+    const Instant due = CheckpointDue(lease);
+    SetLook(id, lease, due > now ? due : kNever);
+    if (due > now || lease.expiry <= now) continue;
+    const Duration left = lease.expiry - now;
+    taken.leases.push_back({id, std::chrono::ceil<std::chrono::seconds>(left).count()});
+    under_way_.insert(id);
+  }
+  return taken;
+}
+
+void Lessor::DropCheckpoints() {
+  for (const int64_t id : std::exchange(under_way_, {})) {
+    Lease& lease = leases_.at(id);
+    SetLook(id, lease, CheckpointDue(lease));
+  }
+}
+
+Instant Lessor::NextCheckpoint() const {
+  return under_way_.empty() && !by_checkpoint_.empty() ? by_checkpoint_.begin()->first : kNever;
+}
+
+bool Lessor::Checkpointed(int64_t id) const {
+  const auto found = leases_.find(id);
+  return found != leases_.end() &&
+         (found->second.checkpoint_seconds != 0 || under_way_.contains(id));
+}
 
 }  // namespace conclave::kv

@@ -31,7 +31,7 @@ class LessorTest : public testing::Test {
     batch_.Clear();
   }
   void Grant(int64_t id, int64_t ttl_seconds) {
-    ASSERT_TRUE(lessor_->Grant(id, ttl_seconds, batch_).ok());
+    ASSERT_TRUE(lessor_->Grant(id, ttl_seconds, ++index_, batch_).ok());
     Commit();
   }
   void Revoke(int64_t id) {
@@ -53,6 +53,7 @@ class LessorTest : public testing::Test {
 
   MemoryEngine engine_;
   WriteBatch batch_;
+  uint64_t index_ = 0;
   std::unique_ptr<Lessor> lessor_;
 };
 
@@ -68,8 +69,8 @@ TEST(MinLeaseTtl, IsOneAndAHalfElectionTimeoutsRoundedUp) {
 
 TEST_F(LessorTest, GrantErrors) {
   Grant(1, 10);
-  EXPECT_EQ(lessor_->Grant(1, 20, batch_), ErrLeaseExists());
-  EXPECT_EQ(lessor_->Grant(2, kMaxLeaseTtlSeconds + 1, batch_), ErrLeaseTtlTooLarge());
+  EXPECT_EQ(lessor_->Grant(1, 20, 2, batch_), ErrLeaseExists());
+  EXPECT_EQ(lessor_->Grant(2, kMaxLeaseTtlSeconds + 1, 2, batch_), ErrLeaseTtlTooLarge());
   EXPECT_TRUE(batch_.empty());
   EXPECT_EQ(lessor_->GrantedTtl(1), 10);
   EXPECT_FALSE(lessor_->Exists(2));
@@ -328,7 +329,7 @@ TEST_F(LessorTest, NeverExpiresBeforeTheTtlAndAlwaysAfterIt) {
       const auto id = static_cast<int64_t>(random.Below(40));
       const auto ttl = static_cast<int64_t>(random.Between(1, 30));
       if (random.OneIn(3)) {
-        if (lessor.Grant(id, ttl, batch).ok()) deadlines[id] = now + Seconds(ttl);
+        if (lessor.Grant(id, ttl, 1, batch).ok()) deadlines[id] = now + Seconds(ttl);
         lessor.StartClocks(now);
       } else if (random.OneIn(5)) {
         if (lessor.Revoke(id, batch).ok()) deadlines.erase(id);

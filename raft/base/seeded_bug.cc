@@ -201,6 +201,13 @@ constexpr Story kStories[] = {
     {kPriorityNotTold, "a member does not tell its priority", "leadership: priority"},
     {kPreferredLaggard, "leadership goes to a preferred member that has not caught up",
      "unit test: raft/core/classical_bugs_elections_test.cc"},
+    // ---- Lease checkpoints. ----
+    {kLeaseCheckpointKept, "a renewal leaves the checkpoint of its lease for the next leader",
+     "lease rules: no early expiry"},
+    {kLeaseCheckpointNotApplied, "a new leader gives every lease its full TTL again",
+     "lease rules: no late expiry"},
+    {kLeaseCheckpointInherited, "a lease takes over the checkpoint of an earlier one of its id",
+     "unit test: kvstore/store_seeded_bugs_test.cc"},
     // ---- The quota. ----
     {kKeptBytesOnlyGrow, "compaction does not bring down what counts for the quota",
      "space: never over"},

@@ -123,6 +123,10 @@
   /* Leader priority. */              \
   BUG(kPriorityNotTold, 96)           \
   BUG(kPreferredLaggard, 97)          \
+  /* Lease checkpoints. */            \
+  BUG(kLeaseCheckpointKept, 98)       \
+  BUG(kLeaseCheckpointNotApplied, 99) \
+  BUG(kLeaseCheckpointInherited, 100) \
   /* The quota. */                    \
   BUG(kKeptBytesOnlyGrow, 101)        \
   BUG(kQuotaAlarmKept, 102)           \

@@ -148,7 +148,16 @@ void LeaseKeeper::AnswerAsLeader(const LeaseKeepAliveRequest& request, Instant d
     if (!ttl.ok() && ttl.status() != kv::ErrLeaseNotFound()) return done(ttl.status());
     if (!ttl.ok()) SIM_REACHED("lease.renewal_too_late");
     response.set_ttl(ttl.ok() ? *ttl : 0);
-    done(std::move(response));
+    const bool forget = ttl.ok() && lessor.Checkpointed(request.id());
+    if (!forget || SEEDED_BUG(kLeaseCheckpointKept)) return done(std::move(response));
+    SIM_REACHED("lease.renewal_forgets_checkpoint");
+    node_->leases().ForgetCheckpoint(
+        request.id(), [alive, response = std::move(response),
+                       done = std::move(done)](const absl::Status& forgotten) mutable {
+          if (!*alive) return;
+          if (!forgotten.ok()) return done(forgotten);
+          done(std::move(response));
+        });
   });
 }
 

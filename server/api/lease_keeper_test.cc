@@ -127,6 +127,49 @@ TEST(LeaseKeeperTest, ALeaderWithoutAQuorumRenewsNothing) {
   EXPECT_FALSE(renewed->value().ok());
 }
 
+// What the member that leads now would say.
+int64_t RemainingNow(TestApi& api, int64_t id) {
+  const auto remaining = TimeToLive(api, api.leader(), id);
+  api.Run(Milliseconds(100));
+  return remaining->value()->ttl();
+}
+
+void ChangeLeader(TestApi& api) {
+  const size_t old_leader = api.leader();
+  api.cluster().Isolate(old_leader);
+  api.Run(Seconds(4));
+  api.cluster().Heal();
+  api.Run(Seconds(1));
+  ASSERT_NE(api.leader(), old_leader);
+}
+
+TEST(LeaseKeeperTest, ANewLeaderGivesALeaseNoMoreThanItHadLeft) {
+  TestApi api(3);
+  api.Grant(10, 300);
+  api.Run(Seconds(200));
+  ChangeLeader(api);
+  EXPECT_LE(RemainingNow(api, 10), 130);
+  EXPECT_GE(RemainingNow(api, 10), 90);
+}
+
+// The answer to the renewal comes only once a new leader cannot go by what was left before.
+TEST(LeaseKeeperTest, ARenewalIsWorthItsTtlUnderTheNextLeaderToo) {
+  TestApi api(3);
+  api.Grant(10, 300);
+  api.Run(Seconds(200));
+  const size_t leader = api.leader();
+  ASSERT_TRUE(api.cluster().store(leader).lessor().Checkpointed(10));
+  const auto renewed = KeepAlive(api, leader, 10);
+  while (!renewed->has_value()) {
+    EXPECT_TRUE(api.cluster().store(leader).lessor().Checkpointed(10));
+    api.Run(Milliseconds(1));
+  }
+  EXPECT_EQ(renewed->value()->ttl(), 300);
+  EXPECT_FALSE(api.cluster().store(leader).lessor().Checkpointed(10)) << "before the answer";
+  ChangeLeader(api);
+  EXPECT_GE(RemainingNow(api, 10), 290);
+}
+
 TEST(LeaseKeeperTest, AMemberThatDoesNotLeadSaysSoToItsPeers) {
   TestApi api(3);
   LeaseKeepAliveRequest request;

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "kvstore/engine/memory_engine.h"
+#include "kvstore/errors.h"
 #include "kvstore/proto/rpc.pb.h"
 #include "raft/base/manual_executor.h"
 
@@ -31,7 +34,7 @@ class LeaseStageTest : public ::testing::Test {
 
   void Grant(int64_t id, int64_t ttl_seconds) {
     kv::WriteBatch batch;
-    ASSERT_TRUE(lessor_.Grant(id, ttl_seconds, batch).ok());
+    ASSERT_TRUE(lessor_.Grant(id, ttl_seconds, /*index=*/1, batch).ok());
     engine_.Write(batch);
   }
 
@@ -49,6 +52,42 @@ class LeaseStageTest : public ::testing::Test {
     return ids;
   }
 
+  // The proposals of the leader of `term` are taken, committed and applied, as the apply stage does
+  // it; returns how many there were.
+  size_t CommitProposals(uint64_t term) {
+    const auto proposals = proposer_.TakeProposals(Term(term), /*leading=*/true);
+    std::vector<kv::CommandHeader> headers;
+    for (const raft::Proposal& proposal : proposals) {
+      const auto command = kv::DecodeCommand(proposal.payload.view());
+      ApplyCommand(*command);
+      headers.push_back(command->header);
+    }
+    for (const kv::CommandHeader& header : headers) proposer_.Complete(header, {});
+    if (!proposals.empty()) stage_.OnApplied(Term(term));
+    return proposals.size();
+  }
+
+  void ApplyCommand(const kv::Command& command) {
+    kv::WriteBatch batch;
+    if (command.header.kind == kv::CommandKind::kLeaseRevoke) {
+      etcdserverpb::LeaseRevokeRequest request;
+      ASSERT_TRUE(request.ParseFromString(std::string(command.request)));
+      ASSERT_TRUE(lessor_.Revoke(request.id(), batch).ok());
+    } else {
+      ASSERT_EQ(command.header.kind, kv::CommandKind::kLeaseCheckpoint);
+      etcdserverpb::LeaseCheckpointRequest request;
+      ASSERT_TRUE(request.ParseFromString(std::string(command.request)));
+      kv::LeaseCheckpoints checkpoints{.leases = {}, .newest_grant = request.newest_grant()};
+      for (const auto& lease : request.checkpoints()) {
+        checkpoints.leases.push_back({lease.id(), lease.remaining_ttl()});
+      }
+      checkpoint_sizes_.push_back(checkpoints.leases.size());
+      lessor_.Checkpoint(checkpoints, batch);
+    }
+    engine_.Write(batch);
+  }
+
+  std::vector<size_t> checkpoint_sizes_;
   ManualExecutor lane_;
   kv::MemoryEngine engine_;
   kv::Lessor lessor_{&engine_};
@@ -144,6 +183,116 @@ TEST_F(LeaseStageTest, RevokeWhoseEntryMayStillBeAppliedIsNotRepeated) {
   EXPECT_EQ(Revoked(1).size(), 1u);
   lane_.Advance(Seconds(60));  // far beyond the proposer's timeout
   EXPECT_TRUE(Revoked(1).empty());
+}
+
+// ---- Pacing. ----
+
+TEST_F(LeaseStageTest, ManyThatRunOutTogetherAreRevokedAFewAtATime) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  constexpr size_t kLeases = 5000;
+  for (size_t id = 1; id <= kLeases; ++id) Grant(static_cast<int64_t>(id), 10);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Milliseconds(9999));
+  EXPECT_EQ(CommitProposals(1), 0u);
+  Duration taken{};
+  while (lessor_.size() > 0 && taken < Seconds(10)) {
+    lane_.Advance(Milliseconds(5));
+    taken += Milliseconds(5);
+    ASSERT_LE(CommitProposals(1), 5u) << "whatever is proposed beside them waits for no more";
+  }
+  EXPECT_EQ(lessor_.size(), 0u);
+  EXPECT_GE(taken, Milliseconds(4990)) << "1,000 a second";
+  EXPECT_LE(taken, Milliseconds(5100));
+}
+
+TEST_F(LeaseStageTest, RevokesWaitWhileManyAreNotAppliedYet) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  for (int64_t id = 1; id <= 500; ++id) Grant(id, 10);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Seconds(14));
+  EXPECT_EQ(proposer_.pending(), 64u);
+  EXPECT_EQ(CommitProposals(1), 64u);
+  lane_.Advance(Milliseconds(5));
+  EXPECT_EQ(proposer_.pending(), 5u) << "and they go on";
+}
+
+// ---- Checkpoints. ----
+
+TEST_F(LeaseStageTest, ManyCheckpointsShareAnEntry) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  for (int64_t id = 1; id <= 2500; ++id) Grant(id, 100);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Milliseconds(49'999));
+  EXPECT_EQ(CommitProposals(1), 0u) << "nothing before half is gone";
+  for (int i = 0; i < 29; ++i) {
+    lane_.Advance(Seconds(1));
+    EXPECT_LE(CommitProposals(1), 1u);
+  }
+  EXPECT_EQ(checkpoint_sizes_, (std::vector<size_t>{1000, 1000, 500})) << "one each second";
+  Change(RoleName::kLeader, 2, kSelf);
+  stage_.OnApplied(Term(2));
+  EXPECT_EQ(lessor_.Remaining(1, lane_.Now()), 51) << "half, and the extension";
+  EXPECT_EQ(lessor_.Remaining(2500, lane_.Now()), 49) << "two seconds later it had less";
+}
+
+TEST_F(LeaseStageTest, NothingIsProposedForLeasesThatAreKeptAliveOrShort) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  Grant(10, 90);
+  stage_.OnApplied(Term(1));
+  for (int i = 0; i < 20; ++i) {
+    lane_.Advance(Seconds(30));
+    ASSERT_TRUE(lessor_.Renew(10, lane_.Now()).ok());
+  }
+  Grant(20, 30);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Milliseconds(29'999));
+  EXPECT_EQ(proposer_.pending(), 0u);
+}
+
+TEST_F(LeaseStageTest, ACheckpointThatRaftRefusesIsTakenAgain) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  Grant(10, 100);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Seconds(51));
+  const auto proposals = proposer_.TakeProposals(Term(1), /*leading=*/true);
+  ASSERT_EQ(proposals.size(), 1u);
+  EXPECT_TRUE(lessor_.Checkpointed(10));
+  proposer_.OnFailed({{proposals[0].id, raft::RejectReason::kTransferring}});
+  EXPECT_FALSE(lessor_.Checkpointed(10));
+  lane_.Advance(Seconds(1));
+  EXPECT_EQ(CommitProposals(1), 1u);
+  EXPECT_TRUE(lessor_.Checkpointed(10));
+}
+
+TEST_F(LeaseStageTest, ARenewalForgetsItBehindWhateverIsUnderWay) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  Grant(10, 100);
+  stage_.OnApplied(Term(1));
+  lane_.Advance(Seconds(51));
+  ASSERT_TRUE(lessor_.Renew(10, lane_.Now()).ok());
+  std::optional<absl::Status> forgotten;
+  stage_.ForgetCheckpoint(10, [&](const absl::Status& status) { forgotten = status; });
+  EXPECT_FALSE(forgotten.has_value());
+  EXPECT_EQ(CommitProposals(1), 2u);
+  EXPECT_EQ(forgotten, absl::OkStatus());
+  EXPECT_FALSE(lessor_.Checkpointed(10));
+}
+
+TEST_F(LeaseStageTest, ADeposedLeaderForgetsNothing) {
+  Lead(1);
+  stage_.OnApplied(Term(1));
+  Grant(10, 100);
+  std::optional<absl::Status> forgotten;
+  stage_.ForgetCheckpoint(10, [&](const absl::Status& status) { forgotten = status; });
+  Follow(2);
+  EXPECT_TRUE(proposer_.TakeProposals(Term(2), /*leading=*/false).empty());
+  EXPECT_EQ(forgotten, kv::ErrNotPrimaryLessor());
 }
 
 }  // namespace

@@ -40,6 +40,12 @@ bool ChangesMembers(const raft::Entry& entry) {
   return kv::CommandKind(entry.payload.view().front()) == kv::CommandKind::kMemberUpdate;
 }
 
+LeaseStageOptions LeaseOptions(const NodeOptions& options) {
+  LeaseStageOptions leases = options.leases;
+  leases.extend_on_promotion = options.core.election_timeout;
+  return leases;
+}
+
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
 
 }  // namespace
@@ -61,8 +67,7 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
              parts.lane, [this] { raft_.Wake(); }),
       apply_(options.apply, parts.lane, parts.store, &proposer_,
              [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); }),
-      leases_({.extend_on_promotion = options.core.election_timeout}, parts.lane,
-              &parts.store->lessor(), &proposer_),
+      leases_(LeaseOptions(options), parts.lane, &parts.store->lessor(), &proposer_),
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
                   [this](raft::LogIndex index) { raft_.Compacted(index); }),

@@ -46,6 +46,7 @@ struct NodeOptions {
   LogWatchdogOptions log_watchdog = {};
   SpaceWatchOptions space = {};
   ApplyStageOptions apply = {};
+  LeaseStageOptions leases = {};  // the extension is the election timeout
   AutoCompactorOptions auto_compaction = {};
   SnapshotSourceOptions snapshot_source = {};
   SnapshotFetcherOptions snapshot_fetcher = {};  // member is this one, first_session is drawn
@@ -133,6 +134,7 @@ class Node : private RaftStageOwner {
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
   SpaceWatch& space() { return space_; }
+  LeaseStage& leases() { return leases_; }
 
   // Hands leadership over; `done` once this member sees the new leader. Errors of the errors table,
   // also if another member than `target` came to lead.
