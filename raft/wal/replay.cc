@@ -49,6 +49,15 @@ Replay::WholeLog Replay::TakeWhole() {
   return log;
 }
 
+void Replay::KeepBefore() {
+  if (whole()) {
+    before_.push_back(TakeWhole());
+  } else if (told_ && !entries_.empty()) {
+    SIM_REACHED("wal.part_before_damage_kept");
+    before_.push_back({{first_index_.Prev(), Term(0), {}}, std::exchange(entries_, {})});
+  }
+}
+
 // ---- Records. ----
 
 bool Replay::Contradicts(LogIndex last_index, LogIndex lost_through) const {
@@ -79,7 +88,7 @@ void Replay::EndAt(LogIndex last_index) {
 }
 
 void Replay::Note(const HardState& hard_state, LogIndex last_index, LogIndex lost_through) {
-  if (!SEEDED_BUG(kHardStateBeforeDamage) || !before_.has_value()) state_.hard_state = hard_state;
+  if (!SEEDED_BUG(kHardStateBeforeDamage) || before_.empty()) state_.hard_state = hard_state;
   state_.last_index = last_index;
   state_.lost_through = lost_through;
   told_ = true;
@@ -88,7 +97,7 @@ void Replay::Note(const HardState& hard_state, LogIndex last_index, LogIndex los
 absl::Status Replay::Add(const SegmentHeader& header) {
   const LogState& start = header.start;
   if (header.after_damage) {
-    if (whole()) before_ = TakeWhole();
+    KeepBefore();
     EndAt(start.last_index);
   } else if (Contradicts(start)) {
     return absl::DataLossError("the segment does not go on where the one before it ends");
@@ -101,12 +110,17 @@ absl::Status Replay::Add(const SegmentHeader& header) {
 }
 
 void Replay::Rejoin(LogIndex last_index, Term last_term) {
-  if (!before_.has_value() || !before_->Holds(last_index, last_term)) return;
+  WholeLog* longest = nullptr;
+  for (WholeLog& log : before_) {
+    if (!log.Holds(last_index, last_term)) continue;
+    if (longest == nullptr || log.start.index < longest->start.index) longest = &log;
+  }
+  if (longest == nullptr) return;
   SIM_REACHED("wal.rejoined_after_damage");
-  before_->KeepThrough(last_index);
-  first_index_ = before_->start.index.Next();
-  entries_ = std::move(before_->entries);
-  before_.reset();
+  longest->KeepThrough(last_index);
+  first_index_ = longest->start.index.Next();
+  entries_ = std::move(longest->entries);
+  before_.clear();
 }
 
 absl::Status Replay::Add(Batch batch) {
@@ -179,7 +193,7 @@ absl::Status Replay::Add(const Completion& completion) {
 
 void Replay::Lose() {
   if (SEEDED_BUG(kDamagedRecordsSkipped)) return;
-  if (whole()) before_ = TakeWhole();
+  KeepBefore();
   EndAt(kNoIndex.Prev());
   told_ = false;
   start_sure_ = false;
@@ -221,11 +235,13 @@ absl::StatusOr<Replay::Outcome> Replay::Finish() {
 Replay::WholeLog Replay::Rest() {
   CHECK(state_.last_index > state_.snapshot_index);
   WholeLog rest{start(), {}};
-  if (before_.has_value() && before_->Holds(rest.start.index, rest.start.term)) {
-    before_->ForgetThrough(rest.start.index);
-    rest.entries = std::move(before_->entries);
-    rest.KeepThrough(state_.last_index.Prev());
-  }
+  const auto newest = std::find_if(before_.rbegin(), before_.rend(), [&](const WholeLog& log) {
+    return log.Holds(rest.start.index, rest.start.term);
+  });
+  if (newest == before_.rend()) return rest;
+  newest->ForgetThrough(rest.start.index);
+  rest.entries = std::move(newest->entries);
+  rest.KeepThrough(state_.last_index.Prev());
   return rest;
 }
 

@@ -11,7 +11,6 @@
 // says so (DataLoss) rather than going on.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -43,7 +42,8 @@ class Replay {
   absl::StatusOr<Outcome> Finish();
 
  private:
-  // A log without a gap from its start on.
+  // A log without a gap from its start on. One of which only the end is known starts with that; the
+  // term is 0 then, for it is not known.
   struct WholeLog {
     LogStart start;
     std::vector<Entry> entries;
@@ -58,6 +58,8 @@ class Replay {
   // No entry after the log's start is missing.
   bool whole() const { return start_known_ && first_index_ <= state_.snapshot_index.Next(); }
   WholeLog TakeWhole();
+  // What is known without a gap: what is missing before it may be needed no more in the end.
+  void KeepBefore();
   // What a record tells does not go with what is known.
   bool Contradicts(LogIndex last_index, LogIndex lost_through) const;
   bool Contradicts(const LogState& start) const;
@@ -75,7 +77,7 @@ class Replay {
   bool start_known_ = false;  // at all; it may have moved since
   LogIndex first_index_;      // of entries_; they end at state_.last_index
   std::vector<Entry> entries_;
-  std::optional<WholeLog> before_;  // the damage
+  std::vector<WholeLog> before_;  // each damage
 };
 
 }  // namespace conclave::raft

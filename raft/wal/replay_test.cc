@@ -283,5 +283,59 @@ TEST_F(ReplayTest, ALossIsRememberedUntilACompletionSaysThatItIsFilledUp) {
   EXPECT_EQ(Log(), "after 0/0: 1/2 2/2 3/2");
 }
 
+// ---- Logs whose first segments are gone, for what they held was released. ----
+
+class LaterSegmentsTest : public ReplayTest {
+ protected:
+  // The first of them begins when the log starts after 1/1 and ends with 3/1.
+  LaterSegmentsTest() {
+    replay_ = Replay();
+    Play(Later(3, 1));
+    Play(Written(4, {1, 1, 2}));
+  }
+
+  static SegmentHeader Later(uint64_t last, uint64_t last_term) {
+    SegmentHeader header = SegmentAt(last, last_term);
+    header.start.snapshot_index = LogIndex(1);
+    header.start.snapshot_term = Term(1);
+    return header;
+  }
+};
+
+TEST_F(LaterSegmentsTest, AreTheLogIfAReleaseSaysSo) {
+  Replay before = replay_;
+  EXPECT_EQ(Log(), "after 1/1:, lost through 6, damaged");
+  replay_ = std::move(before);
+  Play(Released(StartAfter(4, 1), 6));
+  EXPECT_EQ(Log(), "after 4/1: 5/1 6/2");
+}
+
+// The member had gone on from a log that was whole: what had been damaged was not needed. Then it
+// let go of the first segments, and of nothing else.
+TEST_F(LaterSegmentsTest, ProveWhatCameBeforeALossAsMuchAsWholeLogsDo) {
+  replay_.Lose();
+  Play(Later(6, 2));
+  Play(Released(StartAfter(5, 1), 6));
+  Play(Written(7, {2}));
+  EXPECT_EQ(Log(), "after 5/1: 6/2 7/2");
+}
+
+TEST_F(LaterSegmentsTest, ProveItThroughTwoLosses) {
+  replay_.Lose();
+  Play(Written(7, {3}));
+  replay_.Lose();
+  Play(Later(6, 2));
+  Play(Released(StartAfter(5, 1), 6));
+  EXPECT_EQ(Log(), "after 5/1: 6/2");
+}
+
+// The term of the entry before them is not known, so nothing can be told of it.
+TEST_F(LaterSegmentsTest, ProveNothingOfTheEntryBeforeThem) {
+  replay_.Lose();
+  Play(Later(3, 1));
+  Play(Written(4, {3}));
+  EXPECT_EQ(Log(), "after 1/1:, lost through 4, damaged");
+}
+
 }  // namespace
 }  // namespace conclave::raft

@@ -334,6 +334,7 @@ inline void FillAtRandom(StoredLog& log, Random& random) {
       log.Write(ResetTo(random.Between(start + 1, next + 3), ++term));
     } else if (random.OneIn(25)) {
       if (!log.LoseSome(random)) return;
+      ++term;  // or what is written now could be another entry of the same index and term
     } else {
       const bool conflict = random.OneIn(6);
       term += conflict;
