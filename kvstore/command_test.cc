@@ -54,12 +54,12 @@ TEST(Command, EveryTruncationOfTheHeaderIsDataLoss) {
   }
 }
 
-TEST(Command, OnlyTheTwelveKindsAreKnown) {
+TEST(Command, OnlyTheFourteenKindsAreKnown) {
   std::string payload = EncodedTxn("");
   for (int kind = 0; kind <= 255; ++kind) {
     payload[0] = static_cast<char>(kind);
     const absl::StatusOr<Command> command = DecodeCommand(payload);
-    if (kind >= 1 && kind <= 12) {
+    if (kind >= 1 && kind <= 14) {
       ASSERT_TRUE(command.ok()) << kind;
       EXPECT_EQ(static_cast<int>(command->header.kind), kind);
     } else {

@@ -140,8 +140,9 @@ int Serve(const ServerConfig& config) {
   // Before the server, so that it ends after it, and after the storage that it flushes in the
   // background.
   PosixExecutor background("background");
+  PosixExecutor reads("reads");
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config, &loop, &background, &clock, &*storage, join.seed, stop);
+      Server::Start(config, &loop, &background, &reads, &clock, &*storage, join.seed, stop);
   if (!server.ok()) return Fail(server.status());
   running = server->get();
   loop.Run();

@@ -78,11 +78,12 @@ constexpr Duration kRemovedLinger = Seconds(1);
 
 }  // namespace
 
-Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background, Clock* clock,
-               Storage* storage, Task stop_wanted)
+Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background, Executor* reads,
+               Clock* clock, Storage* storage, Task stop_wanted)
     : config_(config),
       loop_(loop),
       background_(background),
+      reads_(reads),
       clock_(clock),
       storage_(storage),
       stop_wanted_(std::move(stop_wanted)),
@@ -96,11 +97,11 @@ Server::~Server() {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, EventLoop* loop,
-                                                      Executor* background, Clock* clock,
-                                                      Storage* storage, uint64_t seed,
+                                                      Executor* background, Executor* reads,
+                                                      Clock* clock, Storage* storage, uint64_t seed,
                                                       Task stop_wanted) {
   std::unique_ptr<Server> server(
-      new Server(config, loop, background, clock, storage, std::move(stop_wanted)));
+      new Server(config, loop, background, reads, clock, storage, std::move(stop_wanted)));
   if (absl::Status status = server->StartPeers(seed); !status.ok()) return status;
   server->StartNode(seed);
   if (absl::Status status = server->StartClients(); !status.ok()) return status;
@@ -136,6 +137,7 @@ absl::Status Server::StartPeers(uint64_t seed) {
 void Server::StartNode(uint64_t seed) {
   const NodeParts parts{.lane = loop_,
                         .background = background_,
+                        .reads = reads_,
                         .clock = clock_,
                         .wal = storage_->wal.get(),
                         .transport = peers_.get(),

@@ -31,17 +31,17 @@ class Server : private NodeObserver {
   // is owned. `stop_wanted` runs when this member was removed from its cluster and should end; at
   // most once, in a task of its own.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, EventLoop* loop,
-                                                       Executor* background, Clock* clock,
-                                                       Storage* storage, uint64_t seed,
-                                                       Task stop_wanted);
+                                                       Executor* background, Executor* reads,
+                                                       Clock* clock, Storage* storage,
+                                                       uint64_t seed, Task stop_wanted);
   ~Server() override;
 
   // Hands leadership over, lets open calls end, stops listening; then `done`. At most once.
   void Stop(Task done);
 
  private:
-  Server(const ServerConfig& config, EventLoop* loop, Executor* background, Clock* clock,
-         Storage* storage, Task stop_wanted);
+  Server(const ServerConfig& config, EventLoop* loop, Executor* background, Executor* reads,
+         Clock* clock, Storage* storage, Task stop_wanted);
 
   absl::Status StartPeers(uint64_t seed);
   void StartNode(uint64_t seed);
@@ -66,6 +66,7 @@ class Server : private NodeObserver {
   const ServerConfig& config_;
   EventLoop* const loop_;
   Executor* const background_;
+  Executor* const reads_;
   Clock* const clock_;
   Storage* const storage_;
   Task stop_wanted_;

@@ -58,6 +58,7 @@ struct Member::Process : server::NodeObserver {
              {.after_task = [of] { of->world_->AfterEvent(*of); },
               .ended = [of](const ProcessEnded& end) { of->OnProcessEnded(end); }}),
         background(&lane, of->options_.flush_time),
+        reads(&lane, of->options_.long_read_time),
         links(of->world_, of->id(), &lane) {}
 
   ~Process() override {
@@ -65,6 +66,7 @@ struct Member::Process : server::NodeObserver {
       if (const auto call = served.lock()) call->Close();
     }
     if (node != nullptr) node->SetObserver(nullptr);
+    reads.Drop();
     background.Drop();
     member->memory_disk_.Detach();
   }
@@ -105,6 +107,7 @@ struct Member::Process : server::NodeObserver {
   Member* const member;
   MemberLane lane;
   BackgroundLane background;
+  BackgroundLane reads;
   MemberLinks links;
   std::unique_ptr<kv::EngineHome> engine_home;
   std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
@@ -220,6 +223,7 @@ absl::Status Member::StartProcess() {
   node_options.space.directories = {kWalDirectory};
   const server::NodeParts parts{.lane = &process.lane,
                                 .background = &process.background,
+                                .reads = &process.reads,
                                 .clock = &process.lane,
                                 .wal = process.wal.get(),
                                 .transport = &process.links,

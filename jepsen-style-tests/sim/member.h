@@ -40,6 +40,7 @@ struct MemberOptions {
   bool leveldb = false;                  // else the engine in memory, with the same promises
   size_t write_buffer_bytes = 64 << 10;  // of LevelDB
   Duration flush_time{};                 // how long an engine flush takes
+  Duration long_read_time{};             // and a read that is put on the lane for long ones
   size_t call_window_bytes = 64 << 10;
   DiskOptions disk = {};
 };

@@ -202,6 +202,7 @@ class Cluster {
     options.log_keeper.entries_max = 100;
     const server::NodeParts parts{.lane = &lane_,
                                   .background = &lane_,
+                                  .reads = &lane_,
                                   .clock = &lane_,
                                   .wal = member.wal.get(),
                                   .transport = member.link.get(),

@@ -253,8 +253,8 @@ void Node::ReadBehind(absl::AnyInvocable<void()> work,
                       absl::AnyInvocable<void(const absl::Status&)> done) {
   if (reads_behind_ >= kReadsBehindMax) return done(kv::ErrTooManyRequests());
   ++reads_behind_;
-  parts_.background->Post([this, alive = alive_, lane = parts_.lane, engine = *parts_.engine,
-                           work = std::move(work), done = std::move(done)]() mutable {
+  parts_.reads->Post([this, alive = alive_, lane = parts_.lane, engine = *parts_.engine,
+                      work = std::move(work), done = std::move(done)]() mutable {
     work();
     work =
         nullptr;  // before the engine it reads, and both here: another may come to be the live one
@@ -282,12 +282,15 @@ void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Eng
   const absl::Status adopted = parts_.store->Adopt(parts_.engine->get());
   if (!adopted.ok()) Fatal(fmt::format("the snapshot is no state: {}", MessageOf(adopted)));
   CHECK(parts_.store->applied_index() == start.index.value());
-  // Everything else that holds the old engine does so on the background lane, before this.
-  parts_.background->Post([old = std::move(old), home = parts_.engine_home]() mutable {
+  // Everything else that holds the old engine does so on one of the two lanes, before this.
+  absl::AnyInvocable<void()> remove = [old = std::move(old), home = parts_.engine_home]() mutable {
     CHECK(old.use_count() == 1);
     old = nullptr;
     const absl::Status removed = home->RemoveOld();
     if (!removed.ok()) Fatal(fmt::format("the old engine stays: {}", MessageOf(removed)));
+  };
+  parts_.reads->Post([background = parts_.background, remove = std::move(remove)]() mutable {
+    background->Post(std::move(remove));
   });
 
   unapplied_.OnApplied(start.index);

@@ -56,6 +56,9 @@ struct NodeOptions {
 struct NodeParts {
   Executor* lane = nullptr;
   Executor* background = nullptr;  // may block: engine flushes, snapshots; one task at a time
+  // Likewise, for reads that take long (Node::ReadBehind): clients wait for these. Its tasks post
+  // to `background`, which must outlive it.
+  Executor* reads = nullptr;
   Clock* clock = nullptr;
   raft::Wal* wal = nullptr;
   raft::Transport* transport = nullptr;
@@ -126,9 +129,9 @@ class Node : private RaftStageOwner {
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
   // is then the truth.
   void ReadAsLessor(ReadGate::Done done);
-  // Runs `work` in the background; it reads the store's engine as it was when it was made, for as
-  // long as that takes, and is destroyed there. Then `done` on the lane; with ErrTooManyRequests,
-  // at once, while much of that kind is under way.
+  // Runs `work` on the lane for long reads; it reads the store's engine as it was when it was made,
+  // for as long as that takes, and is destroyed there. Then `done` on this lane; with
+  // ErrTooManyRequests, at once, while much of that kind is under way.
   void ReadBehind(absl::AnyInvocable<void()> work,
                   absl::AnyInvocable<void(const absl::Status&)> done);
   kv::Store& store() { return *parts_.store; }

@@ -156,6 +156,7 @@ void TestCluster::Stop(size_t index) {
 
 void TestCluster::End(size_t index) {
   TestMember& member = *members_[index];
+  member.reads.reset();
   member.background.reset();
   member.node.reset();
   member.store.reset();
@@ -181,6 +182,7 @@ void TestCluster::Restart(size_t index) {
   member.transport = std::make_unique<TestTransport>(this, member.id);
   member.peers = std::make_unique<TestPeers>(this, member.id);
   member.background = std::make_unique<TestBackground>(&lane_, background_delay_);
+  member.reads = std::make_unique<TestBackground>(&lane_, background_delay_);
 
   NodeOptions options = options_;
   options.cluster_id = kClusterId;
@@ -188,6 +190,7 @@ void TestCluster::Restart(size_t index) {
   options.name = "m" + std::to_string(index);
   NodeParts parts{.lane = &lane_,
                   .background = member.background.get(),
+                  .reads = member.reads.get(),
                   .clock = &lane_,
                   .wal = member.wal.get(),
                   .transport = member.transport.get(),

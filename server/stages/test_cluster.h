@@ -106,6 +106,7 @@ struct TestMember {
   std::unique_ptr<TestTransport> transport;
   std::unique_ptr<TestPeers> peers;
   std::unique_ptr<TestBackground> background;
+  std::unique_ptr<TestBackground> reads;
   std::unique_ptr<raft::Wal> wal;
   std::unique_ptr<kv::EngineHome> home;
   std::shared_ptr<kv::Engine> engine;
