@@ -124,22 +124,6 @@ TEST_F(CheckpointTest, SurvivesARestart) {
   EXPECT_FALSE(lessor_->Checkpointed(2));
 }
 
-TEST_F(CheckpointTest, LeasesOfAnOlderVersionHaveTheirFullTtl) {
-  Grant(1, 100, At(0));
-  const auto it = engine_.NewIterator();
-  it->Seek("l");
-  const std::string key(it->key());
-  batch_.Put(key, it->value().substr(0, 8));
-  Commit();
-  Restart();
-  Promote(At(0));
-  EXPECT_EQ(lessor_->Remaining(1, At(0)), 100);
-  EXPECT_THAT(Pass(At(50)), ElementsAre(LeaseCheckpoint{1, 50}));
-  Restart();
-  Promote(At(60));
-  EXPECT_EQ(lessor_->Remaining(1, At(60)), 50);
-}
-
 TEST_F(CheckpointTest, ARenewalHasToForgetItAlsoWhileItIsUnderWay) {
   Grant(1, 100, At(0));
   EXPECT_FALSE(lessor_->Checkpointed(1));

@@ -13,9 +13,8 @@ namespace conclave::kv {
 namespace {
 
 // In the engine: a lease is `l` id -> TTL, log index of its grant, seconds of its checkpoint (0 if
-// it has none), of which an older version has written the TTL alone; an attachment is `a` id key ->
-// nothing. Numbers are big-endian, ids with the sign bit flipped, so that the engine's order is
-// theirs.
+// it has none); an attachment is `a` id key -> nothing. Numbers are big-endian, ids with the sign
+// bit flipped, so that the engine's order is theirs.
 constexpr char kLeasePrefix = 'l';
 constexpr char kAttachmentPrefix = 'a';
 constexpr size_t kNumberBytes = 8;
@@ -91,13 +90,11 @@ void Lessor::Reload(const Engine* engine) {
 }
 
 void Lessor::Load(std::string_view key, std::string_view value) {
-  const bool old = value.size() == kNumberBytes;
-  if (key.size() != 1 + kNumberBytes || !(old || value.size() == 3 * kNumberBytes)) {
+  if (key.size() != 1 + kNumberBytes || value.size() != 3 * kNumberBytes) {
     Fatal("the engine holds a lease that is none");
   }
   Lease& lease = leases_[static_cast<int64_t>(ReadNumber(key.substr(1)) ^ kSignBit)];
   lease.ttl_seconds = static_cast<int64_t>(ReadNumber(value));
-  if (old) return;
   lease.granted_at = ReadNumber(value.substr(kNumberBytes));
   lease.checkpoint_seconds = static_cast<int64_t>(ReadNumber(value.substr(2 * kNumberBytes)));
   newest_grant_ = std::max(newest_grant_, lease.granted_at);

@@ -128,7 +128,7 @@ class Lessor {
   struct Lease {
     int64_t ttl_seconds = 0;
     int64_t checkpoint_seconds = 0;  // what a Promote gives it; 0: the TTL
-    uint64_t granted_at = 0;         // log index; 0 if an older version granted it
+    uint64_t granted_at = 0;         // log index
     Instant expiry = kNever;         // kNever while not promoted or not yet started
     // When TakeExpired has to look at it next, its place in by_due_: the expiry; once handed out
     // kNever, or the time to do it again.
