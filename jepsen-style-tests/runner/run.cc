@@ -166,7 +166,8 @@ class Run {
   bool DeafMemberDisturbsNobody() {
     Member* const leader = world_.leader();
     const std::optional<size_t> deaf = SpareFollower(leader);
-    if (!deaf || !IsPlacid()) return true;
+    // Who is a member has been read already: it must not change any more.
+    if (!deaf || !IsPlacid() || !world_.MembersSettled()) return true;
     const size_t leads = leader->position();
     world_.Note("{} does not hear {}", world_.member(*deaf).name(), leader->name());
     world_.CutLink(leads, *deaf);
@@ -302,9 +303,10 @@ class Run {
     return Sound();
   }
 
-  // In a healthy cluster the store reaches its quota, and gets below it again.
+  // In a healthy cluster the store reaches its quota, and gets below it again. Not where an alarm
+  // of a full disk may still come, which nobody would lift.
   bool FullStore() {
-    if (swarm_.world.member.node.space.quota_bytes == 0) return true;
+    if (swarm_.world.member.node.space.quota_bytes == 0 || swarm_.nemesis.disk_full) return true;
     QuotaDrill drill(&world_, &history_, random_.Stream("quota"));
     if (!RunUntil([&] { return drill.done(); }, kDrillMax)) {
       if (Sound()) world_.Report("space: never over: " + drill.stage());

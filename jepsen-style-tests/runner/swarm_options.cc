@@ -88,12 +88,13 @@ void DrawStore(Random random, MemberOptions& member) {
   member.flush_time = Milliseconds(OneOf<int64_t>(random, {1, 5, 500}));
 }
 
-// More than any load keeps. Only where large puts are accepted, and compactions come to an end
-// before anybody gets impatient.
+// More than any load keeps. Only where large puts are accepted, and compactions and snapshots come
+// to an end before anybody gets impatient.
 void DrawQuota(Random random, MemberOptions& member) {
   const double events_per_s = static_cast<double>(member.store.compaction_batch) /
                               ToSeconds(member.node.apply.compaction_pause);
-  const bool suits = events_per_s >= 500 && member.node.core.uncommitted_bytes_max >= 1 << 20;
+  const bool suits = events_per_s >= 500 && member.node.core.uncommitted_bytes_max >= 1 << 20 &&
+                     member.node.snapshot_source.bytes_per_second >= 1 << 20;
   if (Chance(random, 25) && suits) member.node.space.quota_bytes = 8 << 20;
 }
 
@@ -199,9 +200,9 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawRaft(random.Stream("raft"), world.member);
   DrawMembership(random.Stream("membership"), world.member);
   DrawStore(random.Stream("store"), world.member);
-  DrawQuota(random.Stream("quota"), world.member);
   DrawLeases(random.Stream("leases"), world.member.node.leases);
   DrawSnapshots(random.Stream("snapshots"), world.member);
+  DrawQuota(random.Stream("quota"), world.member);
   DrawDisk(random.Stream("disk"), world.member.disk);
   DrawTrouble(random.Stream("trouble"), world.member);
   world.leader_priorities =

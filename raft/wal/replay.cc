@@ -110,17 +110,19 @@ absl::Status Replay::Add(const SegmentHeader& header) {
 }
 
 void Replay::Rejoin(LogIndex last_index, Term last_term) {
-  WholeLog* longest = nullptr;
-  for (WholeLog& log : before_) {
-    if (!log.Holds(last_index, last_term)) continue;
-    if (longest == nullptr || log.start.index < longest->start.index) longest = &log;
+  auto longest = before_.end();
+  for (auto log = before_.begin(); log != before_.end(); ++log) {
+    if (!log->Holds(last_index, last_term)) continue;
+    if (longest == before_.end() || log->start.index < longest->start.index) longest = log;
   }
-  if (longest == nullptr) return;
+  if (longest == before_.end()) return;
   SIM_REACHED("wal.rejoined_after_damage");
   longest->KeepThrough(last_index);
   first_index_ = longest->start.index.Next();
   entries_ = std::move(longest->entries);
-  before_.clear();
+  before_.erase(longest);
+  // While the beginning is missing, a shorter log may be all that can be vouched for in the end.
+  if (whole()) before_.clear();
 }
 
 absl::Status Replay::Add(Batch batch) {

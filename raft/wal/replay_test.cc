@@ -283,6 +283,21 @@ TEST_F(ReplayTest, ALossIsRememberedUntilACompletionSaysThatItIsFilledUp) {
   EXPECT_EQ(Log(), "after 0/0: 1/2 2/2 3/2");
 }
 
+// A later piece may be longer, but only what has its beginning can be gone on from.
+TEST_F(ReplayTest, WhatIsLeftHasABeginning) {
+  Play(Written(1, {1, 1}));
+  replay_.Lose();
+  Play(Written(4, {1, 2, 2}));
+  replay_.Lose();
+  Play(SegmentAt(5, 2));
+  Play(Written(6, {2}));
+  Replay before = replay_;
+  EXPECT_EQ(Log(), "after 0/0: 1/1 2/1, lost through 6, damaged");
+  replay_ = std::move(before);
+  Play(Released(StartAfter(4, 1), 6));
+  EXPECT_EQ(Log(), "after 4/1: 5/2 6/2");
+}
+
 // ---- Logs whose first segments are gone, for what they held was released. ----
 
 class LaterSegmentsTest : public ReplayTest {
