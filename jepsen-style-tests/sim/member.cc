@@ -257,7 +257,7 @@ void Member::Serve() {
   server::AddWatchService(process.methods, context);
   server::AddClusterService(process.methods, context);
   server::AddMaintenanceService(process.methods, context);
-  if (process.store->IsRemoved(id().value())) world_->OnRemoved(*this);
+  if (server::HasLeft(*process.store, id())) world_->OnRemoved(*this);
 }
 
 void Member::OnProcessEnded(const ProcessEnded& end) {

@@ -8,6 +8,7 @@
 #include "jepsen-style-tests/sim/world.h"
 #include "raft/base/check.h"
 #include "raft/core/cluster_checker.h"
+#include "server/stages/node.h"
 
 namespace conclave::sim {
 
@@ -101,7 +102,7 @@ void World::OnRemoved(Member& member) {
 // As servers do: whoever was removed is not let in again, and is told why.
 void World::OnMembersChanged(Member& member) {
   for (const auto& other : members_) {
-    if (other->gone() || !member.store().IsRemoved(other->id().value())) continue;
+    if (other->gone() || !server::HasLeft(member.store(), other->id())) continue;
     scheduler_.After(Between(Milliseconds(1), options_.reconnect_max),
                      [this, &member, removed = other.get()] { TellRemoved(member, *removed); });
   }

@@ -11,6 +11,7 @@
 #include "raft/base/random.h"
 #include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
+#include "raft/core/configuration.h"
 
 namespace conclave::server {
 
@@ -208,9 +209,19 @@ void Node::TakeMembers() {
   }
   if (observer_ == nullptr) return;
   observer_->OnMembersChanged();
-  if (!parts_.store->IsRemoved(id().value()) || removed_told_) return;
+  if (removed_told_ || !HasLeft(*parts_.store, id())) return;
   removed_told_ = true;
   observer_->OnRemoved();
+}
+
+bool HasLeft(const kv::Store& store, raft::NodeId member) {
+  if (!store.IsRemoved(member.value())) return false;
+  const std::string encoded = store.position().configuration;
+  if (encoded.empty()) return true;
+  const absl::StatusOr<raft::Configuration> applied = raft::DecodeConfiguration(encoded);
+  if (!applied.ok()) Fatal(std::string(MessageOf(applied.status())));
+  if (applied->Contains(member)) SIM_REACHED("stages.members.removed_but_needed");
+  return !applied->Contains(member);
 }
 
 void Node::OnRoleChange(const raft::RoleChange& change) {

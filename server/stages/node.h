@@ -83,7 +83,7 @@ class NodeObserver {
   // Node::KnownMembers may have changed. Also told when a change of membership that was in the log
   // is taken back.
   virtual void OnMembersChanged() = 0;
-  // This member has applied its own removal: it has no business here any more. Told once.
+  // This member has left (HasLeft): it has no business here any more. Told once.
   virtual void OnRemoved() = 0;
   virtual void OnSpaceNews(SpaceNews news) = 0;
 };
@@ -93,6 +93,10 @@ struct NodeCounters {
   uint64_t proposals_failed = 0;
   uint64_t leases_expired = 0;
 };
+
+// True for a member that was removed and has no say any more: the joint configuration by which it
+// goes needs it until its end is committed (thesis 4.3).
+bool HasLeft(const kv::Store& store, raft::NodeId member);
 
 class Node : private RaftStageOwner {
  public:
