@@ -203,10 +203,12 @@ void RaftInvariants::OnSent(const raft::Message& message) {
 }
 
 // Thesis 3.10: the target holds all that the leader holds, or the election may be lost. It may have
-// lost that since it said so; then it does not campaign.
+// lost that since it said so; then it does not campaign. Nor does it for a leader that was deposed
+// and does not know, whose entries it may have replaced by now.
 void RaftInvariants::CheckHandOver(const raft::Message& message) {
   const raft::Disk& log = At(message.from).mirror.log();
   const auto target = members_.find(message.to);
+  if (target != members_.end() && target->second.view.term > message.term) return;
   const bool holds =
       target != members_.end() &&
       target->second.mirror.promised().Covers(log.last_index(), log.TermAt(log.last_index()));

@@ -235,6 +235,15 @@ TEST_F(RaftInvariantsTest, LeadershipIsHandedToAMemberThatIsBehind) {
   ExpectProblem("transfer", "1 hands leadership to 3, which does not hold entry 2");
 }
 
+// It is behind in a term that the target has left: nobody heeds it.
+TEST_F(RaftInvariantsTest, ADeposedLeaderHandsOverWhatIsNoLongerItsOwn) {
+  Commit2();
+  c_.EnterTerm(2, 2);
+  c_.Look();
+  a_.Send(3, 1, raft::TimeoutNow{});
+  EXPECT_THAT(rules_.problems(), IsEmpty());
+}
+
 // ---- Logs. ----
 
 TEST_F(RaftInvariantsTest, TheSameEntryWithOtherBytes) {
