@@ -1,4 +1,6 @@
 // The KV service: Range, Put, DeleteRange, Txn, Compact (reference: behaviour section 3).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -31,15 +33,27 @@ using etcdserverpb::TxnResponse;
 void ReplyLongRange(const ApiContext& context, const CallRef& call, kv::RangeWork work) {
   RangeResponse response;
   context.node->FillHeader(response.mutable_header());
-  auto encoded = std::make_shared<std::string>();
+  struct Answer {
+    size_t size = 0;
+    std::string bytes;  // empty if there are too many
+  };
+  auto answer = std::make_shared<Answer>();
+  const size_t most = context.options->max_response_bytes;
   context.node->ReadBehind(
-      [work = std::move(work), response = std::move(response), encoded]() mutable {
+      [work = std::move(work), response = std::move(response), answer, most]() mutable {
         work(&response);
-        *encoded = response.SerializeAsString();
+        answer->size = response.ByteSizeLong();
+        if (answer->size <= most) answer->bytes = response.SerializeAsString();
       },
-      [call, encoded](const absl::Status& status) {
+      [call, answer, most](const absl::Status& status) {
         if (!status.ok()) return call->Finish(status);
-        call->SendBytes(*encoded);
+        if (answer->size > most) {
+          return call->Finish(absl::ResourceExhaustedError(
+              fmt::format("the answer has {} bytes, expected at most {}: ask for it in pages, with "
+                          "a limit",
+                          answer->size, most)));
+        }
+        call->SendBytes(answer->bytes);
         call->Finish(absl::OkStatus());
       });
 }

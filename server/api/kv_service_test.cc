@@ -64,6 +64,41 @@ CompactionRequest CompactOf(int64_t revision, bool physical = false) {
   return request;
 }
 
+// More keys than a range reads on the lane itself (kv::StoreOptions::long_range_keys).
+void PutMany(TestApi& api) {
+  for (int batch = 0; batch < 21; ++batch) {
+    std::vector<std::string> keys;
+    for (int i = 0; i < 100; ++i) keys.push_back(std::to_string(1000 + batch) + std::to_string(i));
+    ASSERT_TRUE(api.Ask<TxnResponse>(kTxn, PutTxn(keys)).ok());
+  }
+}
+
+RangeRequest Everything() {
+  RangeRequest request = RangeOf(std::string(1, '\0'));
+  request.set_range_end(std::string(1, '\0'));
+  return request;
+}
+
+TEST(KvServiceTest, ALongRangeIsAnsweredAsAShortOneIs) {
+  TestApi api;
+  PutMany(api);
+  const auto response = api.Ask<RangeResponse>(kRange, Everything());
+  ASSERT_TRUE(response.ok());
+  ExpectHeader(api, response->header(), 22);
+  EXPECT_EQ(response->count(), 2100);
+  EXPECT_EQ(response->kvs_size(), 2100);
+}
+
+// An empty answer would say that there are no keys.
+TEST(KvServiceTest, ALongRangeThatIsTooLargeForAMessageIsRefused) {
+  TestApi api(1, {.max_response_bytes = 10'000});
+  PutMany(api);
+  EXPECT_EQ(api.StatusOf(kRange, Everything()).code(), absl::StatusCode::kResourceExhausted);
+  RangeRequest page = Everything();
+  page.set_limit(500);
+  EXPECT_EQ(api.Ask<RangeResponse>(kRange, page)->kvs_size(), 500);
+}
+
 TEST(KvServiceTest, HeadersSayWhoAnsweredAtWhichRevision) {
   TestApi api;
   ExpectHeader(api, api.Ask<RangeResponse>(kRange, RangeOf("a"))->header(), 1);

@@ -24,6 +24,7 @@ struct ApiOptions {
   size_t max_txn_ops = 128;
   size_t max_request_bytes = 1536 << 10;  // of what is replicated
   std::string reported_version = "3.6.14";
+  size_t max_response_bytes = INT32_MAX;  // of a long range: no message of Protobuf's is longer
   int64_t quota_bytes = int64_t{2} << 30;
 };
 
