@@ -13,8 +13,8 @@ constexpr int kConnectMs = 2000;
 constexpr int kReconnectFirstMs = 50;
 constexpr int kReconnectLastMs = 1000;
 
-}  // namespace
-
+// A plaintext channel with its own connection, without grpc++'s own retries and with a quick
+// reconnect.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& endpoint) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
@@ -27,6 +27,8 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& endpoint) {
   arguments.SetMaxReceiveMessageSize(-1);  // as etcd's own client: a range may be of any size
   return grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
 }
+
+}  // namespace
 
 std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);

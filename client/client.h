@@ -8,7 +8,6 @@
 // the same canonical code, and etcd's text as the message.
 #pragma once
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
@@ -93,10 +92,6 @@ class Client {
   std::vector<Endpoint> endpoints_;
   std::atomic<std::size_t> current_{0};
 };
-
-// A plaintext channel with its own connection, without grpc++'s own retries and with a quick
-// reconnect.
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& endpoint);
 
 // The end of the range of all keys that begin with `prefix`; see behaviour reference, section 3.1.
 std::string PrefixEnd(std::string_view prefix);

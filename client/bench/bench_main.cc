@@ -1,13 +1,18 @@
-// conclave-bench: puts or reads at a fixed number of outstanding calls, and says how fast, how late
-// and at what cost.
+// conclave-bench: a load on a cluster that serves etcd's v3 API, and how fast, how late and at what
+// cost it was served.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 
 #include "client/bench/bench_options.h"
+#include "client/bench/bench_page.h"
 #include "client/bench/bench_report.h"
 #include "client/bench/bench_workload.h"
+#include "client/bench/keepalive_load.h"
+#include "client/bench/watch_load.h"
 #include "client/client.h"
 #include "raft/base/text.h"
 
@@ -26,29 +31,55 @@ absl::StatusOr<std::string> FindLeader(const std::vector<std::string>& endpoints
   return absl::NotFoundError("none of the endpoints leads the cluster");
 }
 
-int Run(BenchOptions options) {
+bool Reads(BenchOperation operation) {
+  return operation == BenchOperation::kRange || operation == BenchOperation::kMixed ||
+         operation == BenchOperation::kTxn;
+}
+
+absl::Status Load(const BenchOptions& options, Measurement& measurement) {
+  Http2Loop loop(options.endpoints, options.connections);
+  if (options.operation == BenchOperation::kWatch) return RunWatchLoad(loop, options, measurement);
+  if (options.operation == BenchOperation::kKeepAlive) {
+    return RunKeepAliveLoad(loop, options, measurement);
+  }
+  if (Reads(options.operation)) {
+    FillWorkload fill(options);
+    RunUnaryLoad(loop, {.outstanding = options.outstanding}, fill);
+  }
+  BenchWorkload workload(options, measurement);
+  RunUnaryLoad(loop,
+               {.outstanding = options.outstanding,
+                .call_timeout = options.call_timeout,
+                .calls_per_second = options.rate},
+               workload);
+  return absl::OkStatus();
+}
+
+absl::Status Run(BenchOptions options) {
   if (options.target_leader) {
     const auto leader = FindLeader(options.endpoints);
-    if (!leader.ok()) {
-      fmt::print(stderr, "conclave-bench: {}\n", MessageOf(leader.status()));
-      return 1;
-    }
+    if (!leader.ok()) return leader.status();
     options.endpoints = {*leader};
   }
-  std::vector<std::shared_ptr<grpc::Channel>> channels;
-  for (std::size_t i = 0; i < options.connections; ++i) {
-    channels.push_back(OpenChannel(options.endpoints[i % options.endpoints.size()]));
+  Measurement::Progress progress;
+  if (isatty(STDERR_FILENO) != 0) {
+    progress = [](const BenchResult& result) {
+      fmt::print(stderr, "\r\x1b[K{}", ToProgressLine(result));
+    };
   }
-  const LoadOptions load{.outstanding = options.outstanding};
-  if (options.operation != BenchOperation::kPut) {
-    FillWorkload fill(options);
-    RunUnaryLoad(channels, load, fill);
-  }
-  BenchWorkload workload(options);
-  RunUnaryLoad(channels, load, workload);
-  const BenchResult& result = workload.result();
+  Measurement measurement(options, progress);
+  const absl::Status ran = Load(options, measurement);
+  if (progress) fmt::print(stderr, "\r\x1b[K");
+  if (!ran.ok()) return ran;
+  const BenchResult& result = measurement.result();
   fmt::print("{}", options.json ? ToJson(options, result) : ToTable(options, result));
-  return result.operations == 0 ? 1 : 0;
+  if (!options.page.empty() && !(std::ofstream(options.page) << ToPage(options, result))) {
+    return absl::InvalidArgumentError("--html: cannot write " + options.page);
+  }
+  if (result.operations == 0) {
+    return absl::UnavailableError("no operation succeeded: " + result.first_error);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -60,9 +91,9 @@ int main(int argc, char** argv) {
     fmt::print("{}", conclave::MessageOf(options.status()));
     return 0;
   }
-  if (!options.ok()) {
-    fmt::print(stderr, "conclave-bench: {}\n", conclave::MessageOf(options.status()));
-    return 1;
-  }
-  return conclave::client::Run(*std::move(options));
+  const absl::Status status =
+      options.ok() ? conclave::client::Run(*std::move(options)) : options.status();
+  if (status.ok()) return 0;
+  fmt::print(stderr, "conclave-bench: {}\n", conclave::MessageOf(status));
+  return 1;
 }

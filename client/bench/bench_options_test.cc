@@ -39,6 +39,20 @@ TEST(BenchOptionsTest, OneConnectionToTheLeaderUnlessMoreAreAskedFor) {
   EXPECT_EQ(Parse({"--endpoints=a:1,b:2", "--target-leader", "--connections=4"})->connections, 4u);
 }
 
+TEST(BenchOptionsTest, EveryOperationHasItsName) {
+  for (const char* name : {"put", "range", "txn", "mixed", "watch", "keepalive"}) {
+    const auto options = Parse({"--op", name});
+    ASSERT_TRUE(options.ok()) << options.status();
+    EXPECT_STREQ(NameOf(options->operation), name);
+  }
+}
+
+TEST(BenchOptionsTest, AWatchLoadNeedsRoomForTheTime) {
+  EXPECT_TRUE(Parse({"--op=watch", "--value-size=20"}).ok());
+  EXPECT_EQ(Parse({"--op=watch", "--value-size=19"}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST(BenchOptionsTest, HelpIsNotAnError) {
   const auto options = Parse({"--help"});
   EXPECT_EQ(options.status().code(), absl::StatusCode::kCancelled);
@@ -51,6 +65,7 @@ TEST(BenchOptionsTest, WrongOnesAreNamed) {
                                                         {"--op=nonsense", "--op"},
                                                         {"--key-size=2", "--key-size"},
                                                         {"--read-percent=101", "--read-percent"},
+                                                        {"--watchers=0", "--watchers"},
                                                         {"--nonsense", "--nonsense"}}) {
     const auto options = Parse({argument});
     ASSERT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument) << argument;

@@ -1,19 +1,22 @@
-// How conclave-bench says what it measured: a table for people, one JSON object for programs. Used
-// once, at its end.
+// How conclave-bench says what it measured: a line now and then and a table at the end for people,
+// one JSON object for programs. For pictures see bench_page.h.
 #pragma once
 
 #include <string>
 
 #include "client/bench/bench_options.h"
-#include "client/bench/bench_workload.h"
+#include "client/bench/measurement.h"
 
 namespace conclave::client {
 
 // Several lines, each ended by a newline.
 std::string ToTable(const BenchOptions& options, const BenchResult& result);
 
-// One line. Latencies are in microseconds; "server_cpu_us_per_op" is null when it was not asked
-// for.
+// How it goes, without a newline.
+std::string ToProgressLine(const BenchResult& result);
+
+// One line. Latencies are in microseconds; what was not asked for ("server_cpu_us_per_op",
+// "device_bytes_per_op") is null.
 std::string ToJson(const BenchOptions& options, const BenchResult& result);
 
 }  // namespace conclave::client

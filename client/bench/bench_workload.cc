@@ -1,7 +1,5 @@
 #include "client/bench/bench_workload.h"
 
-#include "client/load/process_cpu.h"
-#include "kvstore/proto/rpc.pb.h"
 #include "raft/base/text.h"
 
 namespace conclave::client {
@@ -9,21 +7,18 @@ namespace {
 
 const std::string kPutMethod = "/etcdserverpb.KV/Put";
 const std::string kRangeMethod = "/etcdserverpb.KV/Range";
-constexpr std::string_view kKeyPrefix = "b/";
-
-std::optional<std::chrono::microseconds> ServerCpu(const std::vector<int>& pids) {
-  if (pids.empty()) return std::nullopt;
-  auto used = CpuTimeOf(pids);
-  if (!used.ok()) return std::nullopt;
-  return *used;
-}
+const std::string kTxnMethod = "/etcdserverpb.KV/Txn";
 
 }  // namespace
+
+PairShape ShapeOf(const BenchOptions& options) {
+  return {"b/", options.key_size, options.value_size};
+}
 
 FillWorkload::FillWorkload(const BenchOptions& options)
     : connections_(options.connections),
       key_space_(options.key_space),
-      puts_(kKeyPrefix, options.key_size, options.value_size),
+      puts_(RequestTemplate::ForPut(ShapeOf(options))),
       key_of_slot_(options.outstanding) {}
 
 bool FillWorkload::Next(std::size_t slot, LoadCall* call) {
@@ -36,7 +31,7 @@ bool FillWorkload::Next(std::size_t slot, LoadCall* call) {
     return false;
   }
   call->method = &kPutMethod;
-  call->channel = slot % connections_;
+  call->connection = slot % connections_;
   call->request = puts_.Serialize(key_of_slot_[slot]);
   return true;
 }
@@ -45,11 +40,13 @@ void FillWorkload::Done(std::size_t slot, const LoadOutcome& outcome) {
   if (!outcome.status.ok()) again_.push_back(key_of_slot_[slot]);
 }
 
-BenchWorkload::BenchWorkload(const BenchOptions& options)
+BenchWorkload::BenchWorkload(const BenchOptions& options, Measurement& measurement)
     : options_(options),
-      puts_(kKeyPrefix, options.key_size, options.value_size),
-      random_(options.seed * 2 + 1),
-      phase_ends_(std::chrono::steady_clock::now() + options.warm_up) {}
+      measurement_(measurement),
+      puts_(RequestTemplate::ForPut(ShapeOf(options))),
+      ranges_(RequestTemplate::ForRange(ShapeOf(options), options.serializable)),
+      txns_(RequestTemplate::ForCompareAndPut(ShapeOf(options))),
+      random_(options.seed * 2 + 1) {}
 
 // Marsaglia's xorshift64: cheap, and the same keys for the same seed.
 std::uint64_t BenchWorkload::NextRandom() {
@@ -59,55 +56,36 @@ std::uint64_t BenchWorkload::NextRandom() {
   return random_;
 }
 
-grpc::ByteBuffer BenchWorkload::RangeOf(std::uint64_t number) {
-  etcdserverpb::RangeRequest request;
-  request.set_key(puts_.KeyOf(number));
-  request.set_serializable(options_.serializable);
-  return ToByteBuffer(request.SerializeAsString());
+std::uint64_t BenchWorkload::NextKey() {
+  if (options_.sequential) return sequence_++ % options_.key_space;
+  return (NextRandom() >> 8) % options_.key_space;
 }
 
 bool BenchWorkload::Next(std::size_t slot, LoadCall* call) {
-  if (phase_ == Phase::kOver) return false;
-  const std::uint64_t random = NextRandom();
-  const std::uint64_t key = (random >> 8) % options_.key_space;
+  if (measurement_.over()) return false;
+  const std::uint64_t key = NextKey();
   const bool read =
       options_.operation == BenchOperation::kRange ||
       (options_.operation == BenchOperation::kMixed && NextRandom() % 100 < options_.read_percent);
-  call->method = read ? &kRangeMethod : &kPutMethod;
-  call->channel = slot % options_.connections;
-  call->request = read ? RangeOf(key) : puts_.Serialize(key);
+  call->connection = slot % options_.connections;
+  if (read) {
+    call->method = &kRangeMethod;
+    call->request = ranges_.Serialize(key);
+  } else if (options_.operation == BenchOperation::kTxn) {
+    call->method = &kTxnMethod;
+    call->request = txns_.Serialize(key);
+  } else {
+    call->method = &kPutMethod;
+    call->request = puts_.Serialize(key);
+  }
   return true;
 }
 
 void BenchWorkload::Done(std::size_t, const LoadOutcome& outcome) {
-  // A call counts in the phase in which it ended.
-  if (phase_ == Phase::kMeasuring && outcome.status.ok()) {
-    ++result_.operations;
-    result_.latency.Record((outcome.ended - outcome.began).count());
-  }
-  if (!outcome.status.ok()) {
-    if (result_.first_error.empty()) result_.first_error = outcome.status.error_message();
-    if (phase_ == Phase::kMeasuring) ++result_.errors;
-  }
-  Advance(outcome.ended);
-}
-
-void BenchWorkload::Advance(Instant now) {
-  if (phase_ == Phase::kWarmUp && now >= phase_ends_) {
-    phase_ = Phase::kMeasuring;
-    measuring_began_ = now;
-    phase_ends_ = now + options_.duration;
-    server_cpu_before_ = ServerCpu(options_.server_pids);
-    return;
-  }
-  if (phase_ != Phase::kMeasuring) return;
-  const std::uint64_t ended = result_.operations + result_.errors;
-  if (options_.operations != 0 ? ended < options_.operations : now < phase_ends_) return;
-  phase_ = Phase::kOver;
-  result_.elapsed = now - measuring_began_;
-  const auto server_cpu_after = ServerCpu(options_.server_pids);
-  if (server_cpu_before_ && server_cpu_after) {
-    result_.server_cpu = *server_cpu_after - *server_cpu_before_;
+  if (outcome.status.ok()) {
+    measurement_.Succeeded(outcome.began, outcome.ended);
+  } else {
+    measurement_.Failed(MessageOf(outcome.status), outcome.ended);
   }
 }
 

@@ -1,28 +1,18 @@
-// The calls of conclave-bench and the account of what came of them. RunUnaryLoad calls them, on its
-// one thread; what a call cost counts only if it ended after the warm-up and before the end.
+// The unary calls of conclave-bench: which key and which method comes next, and the account of what
+// came of it. RunUnaryLoad calls them, on its one thread.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "client/bench/bench_options.h"
-#include "client/load/latency_histogram.h"
-#include "client/load/put_request.h"
+#include "client/bench/measurement.h"
+#include "client/load/request_template.h"
 #include "client/load/unary_load.h"
 
 namespace conclave::client {
-
-// What was measured between the end of the warm-up and the end of the run.
-struct BenchResult {
-  std::uint64_t operations = 0;  // that succeeded
-  std::uint64_t errors = 0;
-  std::string first_error;  // of the first that failed, warm-up included
-  std::chrono::nanoseconds elapsed{0};
-  LatencyHistogram latency;  // of those that succeeded
-  std::optional<std::chrono::microseconds>
-      server_cpu;  // of all server_pids together; absent if one could not be read
-};
 
 // Puts every key of a bench once, so that its reads find something.
 class FillWorkload : public LoadWorkload {
@@ -35,39 +25,33 @@ class FillWorkload : public LoadWorkload {
  private:
   const std::size_t connections_;
   const std::uint64_t key_space_;
-  PutRequestTemplate puts_;
+  RequestTemplate puts_;
   std::vector<std::uint64_t> key_of_slot_;
   std::vector<std::uint64_t> again_;
   std::uint64_t next_ = 0;
 };
 
+// Puts, ranges, transactions, or puts and ranges mixed.
 class BenchWorkload : public LoadWorkload {
  public:
-  explicit BenchWorkload(const BenchOptions& options);
+  BenchWorkload(const BenchOptions& options, Measurement& measurement);
   bool Next(std::size_t slot, LoadCall* call) override;
   void Done(std::size_t slot, const LoadOutcome& outcome) override;
 
-  // Once the load has run.
-  const BenchResult& result() const { return result_; }
-
  private:
-  using Instant = std::chrono::steady_clock::time_point;
-
   std::uint64_t NextRandom();
-  grpc::ByteBuffer RangeOf(std::uint64_t number);
-  // Moves from warm-up to measuring and from measuring to the end, when it is time.
-  void Advance(Instant now);
-
-  enum class Phase { kWarmUp, kMeasuring, kOver };
+  std::uint64_t NextKey();
 
   const BenchOptions options_;
-  PutRequestTemplate puts_;
+  Measurement& measurement_;
+  RequestTemplate puts_;
+  RequestTemplate ranges_;
+  RequestTemplate txns_;
   std::uint64_t random_;
-  Phase phase_ = Phase::kWarmUp;
-  Instant phase_ends_;
-  Instant measuring_began_;
-  std::optional<std::chrono::microseconds> server_cpu_before_;
-  BenchResult result_;
+  std::uint64_t sequence_ = 0;
 };
+
+// The pairs that a bench works on.
+PairShape ShapeOf(const BenchOptions& options);
 
 }  // namespace conclave::client

@@ -31,10 +31,10 @@ std::uint64_t UpperBoundOf(int bucket) {
 
 LatencyHistogram::LatencyHistogram() : buckets_(kBuckets) {}
 
-void LatencyHistogram::Record(std::int64_t nanoseconds) {
+void LatencyHistogram::Record(std::int64_t nanoseconds, std::uint64_t count) {
   const std::int64_t value = std::max<std::int64_t>(0, nanoseconds);
-  ++buckets_[BucketOf(static_cast<std::uint64_t>(value))];
-  ++count_;
+  buckets_[BucketOf(static_cast<std::uint64_t>(value))] += static_cast<std::int64_t>(count);
+  count_ += static_cast<std::int64_t>(count);
   max_ns_ = std::max(max_ns_, value);
 }
 

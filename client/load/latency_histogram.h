@@ -11,8 +11,8 @@ class LatencyHistogram {
  public:
   LatencyHistogram();
 
-  // `nanoseconds` below 0 count as 0.
-  void Record(std::int64_t nanoseconds);
+  // `count` calls that took as long. `nanoseconds` below 0 count as 0.
+  void Record(std::int64_t nanoseconds, std::uint64_t count = 1);
 
   std::int64_t count() const { return count_; }
   std::int64_t max_ns() const { return max_ns_; }

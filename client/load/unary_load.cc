@@ -1,13 +1,11 @@
 #include "client/load/unary_load.h"
 
-#include <grpcpp/alarm.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/completion_queue.h>
-#include <grpcpp/generic/generic_stub.h>
-
 #include <algorithm>
-#include <optional>
+#include <deque>
+#include <functional>
+#include <queue>
 #include <utility>
+#include <vector>
 
 #include "raft/base/check.h"
 
@@ -15,114 +13,136 @@ namespace conclave::client {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-
-// What one outstanding call needs. A context serves one call only, so it is made anew in the same
-// place.
-struct Slot {
-  std::optional<grpc::ClientContext> context;
-  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
-  std::optional<grpc::Alarm> alarm;
-  LoadCall call;
-  grpc::ByteBuffer response;
-  grpc::Status status;
-  SteadyClock::time_point began;
-  enum class State : std::uint8_t { kWaiting, kCalling, kPausing } state = State::kCalling;
-};
+using Instant = SteadyClock::time_point;
 
 class UnaryLoad {
  public:
-  UnaryLoad(const std::vector<std::shared_ptr<grpc::Channel>>& channels, const LoadOptions& options,
-            LoadWorkload& workload)
-      : options_(options),
+  UnaryLoad(Http2Loop& loop, const LoadOptions& options, LoadWorkload& workload)
+      : loop_(loop),
+        options_(options),
         workload_(workload),
-        slots_(options.outstanding),
         interval_(std::chrono::nanoseconds(std::chrono::seconds(1)) /
                   std::max(options.calls_per_second, 1U)),
         due_(SteadyClock::now()) {
-    CHECK(!channels.empty());
-    for (const auto& channel : channels)
-      stubs_.push_back(std::make_unique<grpc::GenericStub>(channel));
+    for (std::size_t i = 0; i < options.outstanding; ++i) slots_.emplace_back(this, i);
   }
 
   void Run() {
-    for (std::size_t slot = 0; slot < slots_.size(); ++slot) Begin(slot);
-    void* tag = nullptr;
-    bool unused_ok = false;  // a unary call's outcome is in its status, and an alarm's in its time
-    while (live_ > 0 && queue_.Next(&tag, &unused_ok)) {
-      Advance(static_cast<std::size_t>(static_cast<Slot*>(tag) - slots_.data()));
-    }
-    queue_.Shutdown();
-    while (queue_.Next(&tag, &unused_ok)) {
+    for (Slot& slot : slots_) Begin(slot);
+    while (live_ > 0) {
+      const Instant now = SteadyClock::now();
+      loop_.Turn(std::max(NextTime() - now, SteadyClock::duration(0)));
+      WakeSlots(SteadyClock::now());
+      EndLateCalls(SteadyClock::now());
     }
   }
 
  private:
+  // What one outstanding call needs.
+  struct Slot : Http2Call {
+    Slot(UnaryLoad* owner, std::size_t place) : load(owner), index(place) {}
+    void OnMessage(std::string_view message) override { response.assign(message); }
+    void OnEnd(const absl::Status& status) override { load->Ended(*this, status); }
+
+    UnaryLoad* const load;
+    const std::size_t index;
+    LoadCall call;
+    std::string response;
+    Instant began;
+    std::uint64_t number = 0;  // of its call, among all
+  };
+  struct Deadline {
+    Instant at;
+    Slot* slot;
+    std::uint64_t call;
+  };
+  struct Wake {
+    Instant at;
+    Slot* slot;
+    bool paused;  // after a failure; else its call is due
+    bool operator>(const Wake& other) const { return at > other.at; }
+  };
+
   // The slot is free.
-  void Begin(std::size_t index) {
-    const SteadyClock::time_point now = SteadyClock::now();
-    if (options_.calls_per_second == 0) return Call(index, now);
-    const SteadyClock::time_point due = std::exchange(due_, due_ + interval_);
-    if (due <= now) return Call(index, due);
+  void Begin(Slot& slot) {
+    const Instant now = SteadyClock::now();
+    if (options_.calls_per_second == 0) return Call(slot, now);
+    const Instant due = std::exchange(due_, due_ + interval_);
+    if (due <= now) return Call(slot, due);
     ++live_;
-    WakeAfter(slots_[index], due - now, Slot::State::kWaiting);
+    wakes_.push({due, &slot, false});
   }
 
-  void WakeAfter(Slot& slot, SteadyClock::duration wait, Slot::State state) {
-    slot.state = state;
-    slot.alarm.emplace();
-    slot.alarm->Set(&queue_, std::chrono::system_clock::now() + wait, &slot);
-  }
-
-  void Call(std::size_t index, SteadyClock::time_point began) {
-    Slot& slot = slots_[index];
-    if (!workload_.Next(index, &slot.call)) return;
+  void Call(Slot& slot, Instant began) {
+    if (!workload_.Next(slot.index, &slot.call)) return;
     ++live_;
-    slot.state = Slot::State::kCalling;
     slot.began = began;
-    Start(slot);
+    slot.number = ++calls_;
+    slot.response.clear();
+    deadlines_.push_back({SteadyClock::now() + options_.call_timeout, &slot, slot.number});
+    loop_.connection(slot.call.connection)
+        .Start(&slot, *slot.call.method, slot.call.request, /*last=*/true);
   }
 
-  void Start(Slot& slot) {
-    slot.context.emplace();
-    slot.context->set_deadline(std::chrono::system_clock::now() + options_.call_timeout);
-    slot.response.Clear();
-    slot.reader = stubs_[slot.call.channel]->PrepareUnaryCall(&*slot.context, *slot.call.method,
-                                                              slot.call.request, &queue_);
-    slot.reader->StartCall();
-    slot.reader->Finish(&slot.response, &slot.status, &slot);
+  void Ended(Slot& slot, const absl::Status& status) {
+    const Instant now = SteadyClock::now();
+    workload_.Done(slot.index, {status, slot.response, slot.began, now});
+    if (!status.ok()) return wakes_.push({now + options_.pause_after_failure, &slot, true});
+    --live_;
+    Begin(slot);
   }
 
-  // A call has ended or an alarm has gone off.
-  void Advance(std::size_t index) {
-    Slot& slot = slots_[index];
-    if (slot.state == Slot::State::kCalling) {
-      const LoadOutcome outcome{slot.status, slot.response, slot.began, SteadyClock::now()};
-      workload_.Done(index, outcome);
-      if (!slot.status.ok()) {
-        return WakeAfter(slot, options_.pause_after_failure, Slot::State::kPausing);
+  void WakeSlots(Instant now) {
+    while (!wakes_.empty() && wakes_.top().at <= now) {
+      const Wake wake = wakes_.top();
+      wakes_.pop();
+      --live_;
+      if (wake.paused) {
+        Begin(*wake.slot);
+      } else {
+        Call(*wake.slot, SteadyClock::now());  // of a late waking, not the server is guilty
       }
     }
-    --live_;
-    // Of an alarm that was late, not the server is guilty.
-    if (slot.state == Slot::State::kWaiting) return Call(index, SteadyClock::now());
-    Begin(index);
   }
 
+  // All calls have the same time, so the oldest is the first to be late.
+  void EndLateCalls(Instant now) {
+    while (!deadlines_.empty() && (deadlines_.front().at <= now || IsOver(deadlines_.front()))) {
+      const Deadline late = deadlines_.front();
+      deadlines_.pop_front();
+      if (IsOver(late)) continue;
+      loop_.connection(late.slot->call.connection)
+          .Cancel(late.slot, absl::DeadlineExceededError("no answer in time"));
+    }
+  }
+
+  static bool IsOver(const Deadline& deadline) {
+    return !deadline.slot->open() || deadline.slot->number != deadline.call;
+  }
+
+  Instant NextTime() const {
+    Instant next = SteadyClock::now() + options_.call_timeout;
+    if (!wakes_.empty()) next = std::min(next, wakes_.top().at);
+    if (!deadlines_.empty()) next = std::min(next, deadlines_.front().at);
+    return next;
+  }
+
+  Http2Loop& loop_;
   const LoadOptions options_;
   LoadWorkload& workload_;
-  grpc::CompletionQueue queue_;
-  std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
-  std::vector<Slot> slots_;
-  std::size_t live_ = 0;  // slots that wait for a call or for an alarm
+  std::deque<Slot> slots_;
+  std::deque<Deadline> deadlines_;
+  std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
+  std::size_t live_ = 0;     // slots that are calling, or wait to
+  std::uint64_t calls_ = 0;  // made so far
   const SteadyClock::duration interval_;
-  SteadyClock::time_point due_;  // of the next call of an open load
+  Instant due_;  // of the next call of an open load
 };
 
 }  // namespace
 
-void RunUnaryLoad(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
-                  const LoadOptions& options, LoadWorkload& workload) {
-  UnaryLoad(channels, options, workload).Run();
+void RunUnaryLoad(Http2Loop& loop, const LoadOptions& options, LoadWorkload& workload) {
+  UnaryLoad(loop, options, workload).Run();
 }
 
 }  // namespace conclave::client

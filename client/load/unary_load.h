@@ -1,36 +1,33 @@
 // Keeps a fixed number of unary calls outstanding on one thread, or makes them at a fixed rate: the
 // engine of conclave-bench and of the crash test's writer.
 //
-// The client must cost less than the servers it measures, so: one completion queue polled by the
-// calling thread, no Protobuf in the loop (requests are bytes, responses are handed on as bytes),
-// and a fixed slot per outstanding call whose objects are used again. What remains is grpc++
-// itself, some 10 to 20 microseconds a call.
+// The client must cost less than the servers it measures, so: connections of its own (Http2Loop),
+// no Protobuf in the loop (requests are bytes, responses are handed on as bytes), and a fixed slot
+// per outstanding call whose buffers are used again.
 #pragma once
-
-#include <grpcpp/channel.h>
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/status.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "client/load/http2_client.h"
 
 namespace conclave::client {
 
 // The next call of a slot.
 struct LoadCall {
   const std::string* method = nullptr;  // "/package.Service/Method"; must outlive the call
-  std::size_t channel = 0;              // index into the load's channels
-  grpc::ByteBuffer request;
+  std::size_t connection = 0;           // number in the loop
+  std::string request;                  // kept from call to call for its capacity
 };
 
 // How a call ended. Times are of std::chrono::steady_clock.
 struct LoadOutcome {
-  const grpc::Status& status;
-  const grpc::ByteBuffer& response;             // valid when the status is OK
+  const absl::Status& status;
+  std::string_view response;                    // valid when the status is OK
   std::chrono::steady_clock::time_point began;  // or, if no slot was free then, was to begin
   std::chrono::steady_clock::time_point ended;
 };
@@ -58,7 +55,6 @@ struct LoadOptions {
 };
 
 // Runs the workload to its end: returns when every slot's Next has said false.
-void RunUnaryLoad(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
-                  const LoadOptions& options, LoadWorkload& workload);
+void RunUnaryLoad(Http2Loop& loop, const LoadOptions& options, LoadWorkload& workload);
 
 }  // namespace conclave::client

@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "client/client.h"
-#include "client/load/put_request.h"
+#include "client/load/request_template.h"
+#include "kvstore/proto/rpc.grpc.pb.h"
 
 namespace conclave::client {
 namespace {
@@ -66,7 +66,7 @@ class Puts : public LoadWorkload {
     if (left_ == 0) return false;
     --left_;
     call->method = &kPut;
-    call->channel = slot % channels_;
+    call->connection = slot % connections_;
     call->request = template_.Serialize(static_cast<std::uint64_t>(left_));
     outstanding_most_ = std::max(outstanding_most_, ++outstanding_);
     return true;
@@ -77,32 +77,34 @@ class Puts : public LoadWorkload {
     EXPECT_LE(outcome.began, outcome.ended);
     longest_ = std::max(longest_, outcome.ended - outcome.began);
     if (!outcome.status.ok()) {
-      EXPECT_EQ(outcome.status.error_message(), "tired");
+      EXPECT_EQ(outcome.status, error_);
       ++failed_;
       return;
     }
     etcdserverpb::PutResponse response;
-    ASSERT_TRUE(response.ParseFromString(ToString(outcome.response)));
+    ASSERT_TRUE(response.ParseFromArray(outcome.response.data(),
+                                        static_cast<int>(outcome.response.size())));
     revisions_.push_back(response.header().revision());
   }
 
   int left_;
-  std::size_t channels_ = 1;
+  absl::Status error_ = absl::UnavailableError("tired");
+  std::size_t connections_ = 1;
   int outstanding_ = 0;
   int outstanding_most_ = 0;
   int failed_ = 0;
   std::chrono::steady_clock::duration longest_{};
   std::vector<std::int64_t> revisions_;
-  PutRequestTemplate template_{"k", 8, 16};
+  RequestTemplate template_ = RequestTemplate::ForPut({"k", 8, 16});
 };
 
 TEST(UnaryLoadTest, MakesEveryCallOnceAndHandsOnEveryAnswer) {
   CountingKv service(0);
   const LocalServer server(&service);
   Puts puts(500);
-  puts.channels_ = 2;
-  RunUnaryLoad({OpenChannel(server.address()), OpenChannel(server.address())}, {.outstanding = 16},
-               puts);
+  puts.connections_ = 2;
+  Http2Loop loop({server.address()}, 2);
+  RunUnaryLoad(loop, {.outstanding = 16}, puts);
   EXPECT_EQ(puts.outstanding_most_, 16);
   EXPECT_EQ(puts.outstanding_, 0);
   std::sort(puts.revisions_.begin(), puts.revisions_.end());
@@ -114,8 +116,8 @@ TEST(UnaryLoadTest, GoesOnAfterFailures) {
   CountingKv service(10);
   const LocalServer server(&service);
   Puts puts(100);
-  RunUnaryLoad({OpenChannel(server.address())},
-               {.outstanding = 4, .pause_after_failure = std::chrono::milliseconds(1)}, puts);
+  Http2Loop loop({server.address()}, 1);
+  RunUnaryLoad(loop, {.outstanding = 4, .pause_after_failure = std::chrono::milliseconds(1)}, puts);
   EXPECT_EQ(puts.failed_, 10);
   EXPECT_EQ(puts.revisions_.size(), 90u);
 }
@@ -125,7 +127,8 @@ TEST(UnaryLoadTest, AnOpenLoadKeepsToItsRate) {
   const LocalServer server(&service);
   Puts puts(100);
   const auto began = std::chrono::steady_clock::now();
-  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 16, .calls_per_second = 500}, puts);
+  Http2Loop loop({server.address()}, 1);
+  RunUnaryLoad(loop, {.outstanding = 16, .calls_per_second = 500}, puts);
   EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(198));
   EXPECT_EQ(puts.revisions_.size(), 100u);
 }
@@ -134,7 +137,8 @@ TEST(UnaryLoadTest, AnOpenLoadChargesTheServerForWhatHadToWait) {
   CountingKv service(0, std::chrono::milliseconds(20));
   const LocalServer server(&service);
   Puts puts(10);
-  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 1, .calls_per_second = 1000}, puts);
+  Http2Loop loop({server.address()}, 1);
+  RunUnaryLoad(loop, {.outstanding = 1, .calls_per_second = 1000}, puts);
   // The last one was due after 9 ms, when nine of 20 ms each were before it.
   EXPECT_GE(puts.longest_, std::chrono::milliseconds(10 * 20 - 9));
 }
@@ -143,8 +147,20 @@ TEST(UnaryLoadTest, MoreSlotsThanCalls) {
   CountingKv service(0);
   const LocalServer server(&service);
   Puts puts(3);
-  RunUnaryLoad({OpenChannel(server.address())}, {.outstanding = 8}, puts);
+  Http2Loop loop({server.address()}, 1);
+  RunUnaryLoad(loop, {.outstanding = 8}, puts);
   EXPECT_EQ(puts.revisions_.size(), 3u);
+}
+
+TEST(UnaryLoadTest, ACallThatTakesTooLongIsGivenUp) {
+  CountingKv service(0, std::chrono::milliseconds(300));
+  const LocalServer server(&service);
+  Puts puts(1);
+  puts.error_ = absl::DeadlineExceededError("no answer in time");
+  Http2Loop loop({server.address()}, 1);
+  RunUnaryLoad(loop, {.outstanding = 1, .call_timeout = std::chrono::milliseconds(20)}, puts);
+  EXPECT_EQ(puts.failed_, 1);
+  EXPECT_LT(puts.longest_, std::chrono::milliseconds(290));
 }
 
 }  // namespace

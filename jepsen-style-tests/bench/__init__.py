@@ -1,1 +1,1 @@
-"""Figures beside etcd's, taken in one run on one machine. `compare.py` is the program."""
+"""Figures beside etcd's, taken in one run on one machine. `run.py` is the program, scripts/benchmark the way to it."""

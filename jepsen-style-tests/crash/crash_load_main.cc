@@ -19,7 +19,8 @@
 
 #include "absl/strings/numbers.h"
 #include "client/client.h"
-#include "client/load/put_request.h"
+#include "client/load/http2_client.h"
+#include "client/load/request_template.h"
 #include "client/load/unary_load.h"
 #include "jepsen-style-tests/crash/journal.h"
 #include "jepsen-style-tests/crash/write_check.h"
@@ -49,16 +50,18 @@ std::vector<std::string> Split(const std::string& list) {
 // to the next member.
 class Writer : public client::LoadWorkload {
  public:
-  Writer(std::size_t channels, JournalWriter journal)
-      : channels_(channels), journal_(std::move(journal)), slots_(kOutstanding) {
-    for (std::size_t slot = 0; slot < kOutstanding; ++slot) slots_[slot].channel = slot % channels_;
+  Writer(std::size_t connections, JournalWriter journal)
+      : connections_(connections), journal_(std::move(journal)), slots_(kOutstanding) {
+    for (std::size_t slot = 0; slot < kOutstanding; ++slot) {
+      slots_[slot].connection = slot % connections_;
+    }
   }
 
   bool Next(std::size_t slot, client::LoadCall* call) override {
     if (stopping.load(std::memory_order_relaxed)) return false;
     slots_[slot].number = next_++;
     call->method = &kPutMethod;
-    call->channel = slots_[slot].channel;
+    call->connection = slots_[slot].connection;
     call->request = puts_.Serialize(slots_[slot].number);
     return true;
   }
@@ -66,10 +69,10 @@ class Writer : public client::LoadWorkload {
   void Done(std::size_t slot, const client::LoadOutcome& outcome) override {
     if (!outcome.status.ok()) {
       ++failed_;
-      slots_[slot].channel = (slots_[slot].channel + 1) % channels_;
+      slots_[slot].connection = (slots_[slot].connection + 1) % connections_;
       return;
     }
-    response_.ParseFromString(client::ToString(outcome.response));
+    response_.ParseFromArray(outcome.response.data(), static_cast<int>(outcome.response.size()));
     journal_.Acknowledge(slots_[slot].number, response_.header().revision(), outcome.began,
                          outcome.ended);
     ++acknowledged_;
@@ -84,12 +87,12 @@ class Writer : public client::LoadWorkload {
  private:
   struct Slot {
     std::uint64_t number = 0;
-    std::size_t channel = 0;
+    std::size_t connection = 0;
   };
 
-  const std::size_t channels_;
+  const std::size_t connections_;
   JournalWriter journal_;
-  client::PutRequestTemplate puts_{kKeyPrefix, kKeySize, kValueSize};
+  client::RequestTemplate puts_ = client::RequestTemplate::ForPut(kShape);
   std::vector<Slot> slots_;
   std::uint64_t next_ = 0;
   std::uint64_t acknowledged_ = 0;
@@ -105,10 +108,9 @@ int Write(const std::vector<std::string>& endpoints, const std::string& journal_
     return 1;
   }
   std::signal(SIGTERM, [](int) { stopping = true; });
-  std::vector<std::shared_ptr<grpc::Channel>> channels;
-  for (const std::string& endpoint : endpoints) channels.push_back(client::OpenChannel(endpoint));
-  Writer writer(channels.size(), *std::move(journal));
-  client::RunUnaryLoad(channels,
+  client::Http2Loop loop(endpoints, endpoints.size());
+  Writer writer(loop.size(), *std::move(journal));
+  client::RunUnaryLoad(loop,
                        {.outstanding = kOutstanding,
                         .call_timeout = kCallTimeout,
                         .calls_per_second = calls_per_second},

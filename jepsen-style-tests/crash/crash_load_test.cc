@@ -20,10 +20,9 @@ std::string PathOf(const char* name) { return testing::TempDir() + "/" + name; }
 void WriteFile(const std::string& path, const char* text) { std::ofstream(path) << text; }
 
 mvccpb::KeyValue PairOf(std::uint64_t number, std::int64_t revision) {
-  const client::PutRequestTemplate puts(kKeyPrefix, kKeySize, kValueSize);
   mvccpb::KeyValue pair;
-  pair.set_key(puts.KeyOf(number));
-  pair.set_value(puts.ValueOf(number));
+  pair.set_key(kShape.KeyOf(number));
+  pair.set_value(kShape.ValueOf(number));
   pair.set_create_revision(revision);
   pair.set_mod_revision(revision);
   pair.set_version(1);

@@ -8,7 +8,7 @@
 namespace conclave::crash {
 
 WriteCheck::WriteCheck(const std::unordered_map<std::uint64_t, std::int64_t>& acknowledged)
-    : acknowledged_(acknowledged), puts_(kKeyPrefix, kKeySize, kValueSize) {}
+    : acknowledged_(acknowledged) {}
 
 void WriteCheck::Violation(std::string text) {
   ++violations_;
@@ -19,13 +19,13 @@ void WriteCheck::Add(const mvccpb::KeyValue& pair) {
   const std::string& key = pair.key();
   std::uint64_t number = 0;
   const std::size_t prefix = std::string_view(kKeyPrefix).size();
-  if (key.size() != kKeySize ||
+  if (key.size() != kShape.key_size ||
       std::from_chars(key.data() + prefix, key.data() + key.size(), number).ec != std::errc() ||
-      puts_.KeyOf(number) != key) {
+      kShape.KeyOf(number) != key) {
     return Violation(fmt::format("a key that nobody wrote: '{}'", key));
   }
   if (!found_.insert(number).second) return Violation(fmt::format("{} is listed twice", key));
-  if (pair.value() != puts_.ValueOf(number)) {
+  if (pair.value() != kShape.ValueOf(number)) {
     Violation(fmt::format("{} holds a value that nobody wrote: '{}'", key, pair.value()));
   }
   if (pair.version() != 1 || pair.create_revision() != pair.mod_revision()) {
@@ -47,7 +47,7 @@ std::vector<std::string> WriteCheck::Violations() const {
   for (const auto& [number, revision] : acknowledged_) {
     if (texts.size() >= 2 * kViolationsShown) break;
     if (found_.contains(number)) continue;
-    texts.push_back(fmt::format("lost: {} of revision {}", puts_.KeyOf(number), revision));
+    texts.push_back(fmt::format("lost: {} of revision {}", kShape.KeyOf(number), revision));
   }
   return texts;
 }

@@ -9,15 +9,14 @@
 #include <unordered_set>
 #include <vector>
 
-#include "client/load/put_request.h"
+#include "client/load/request_template.h"
 #include "kvstore/proto/kv.pb.h"
 
 namespace conclave::crash {
 
 // The pairs that the writer writes: "crash/" and twelve digits, 64 bytes of value.
 inline constexpr const char* kKeyPrefix = "crash/";
-inline constexpr std::size_t kKeySize = 18;
-inline constexpr std::size_t kValueSize = 64;
+inline const client::PairShape kShape{.key_prefix = kKeyPrefix, .key_size = 18, .value_size = 64};
 
 class WriteCheck {
  public:
@@ -43,7 +42,6 @@ class WriteCheck {
   void Violation(std::string text);
 
   const std::unordered_map<std::uint64_t, std::int64_t>& acknowledged_;
-  const client::PutRequestTemplate puts_;
   std::unordered_set<std::uint64_t> found_;
   std::uint64_t acknowledged_found_ = 0;
   std::uint64_t violations_ = 0;
