@@ -11,7 +11,11 @@
 namespace conclave::raft {
 namespace {
 
-constexpr uint64_t kZeroPieceBytes = 1 << 20;
+constexpr uint64_t kZeroPieceBytes = 1 << 20;  // between two syncs
+// Of one write. A large one makes a large folio in the page cache, and then each later write of
+// some records makes all of it dirty: measured on ext4 of Linux 6.18, 1 MiB charged for a sync of
+// 20 kB.
+constexpr uint64_t kZeroWriteBytes = 4 << 10;
 constexpr size_t kSequenceDigits = 16;
 
 std::optional<uint64_t> ParseName(std::string_view name, std::string_view suffix) {
@@ -83,15 +87,18 @@ std::optional<uint64_t> SequenceOfSegment(std::string_view name) { return ParseN
 std::optional<uint64_t> SequenceOfFree(std::string_view name) { return ParseName(name, ".free"); }
 
 absl::Status ZeroAndSync(File& file, uint64_t from, uint64_t to) {
-  const std::string zeros(std::min(kZeroPieceBytes, to - std::min(from, to)), '\0');
-  while (from < to) {
-    const uint64_t size = std::min(kZeroPieceBytes, to - from);
-    absl::Status status = file.WriteAt(from, std::string_view(zeros).substr(0, size));
+  static constexpr char kZeros[kZeroWriteBytes] = {};
+  absl::Status status = absl::OkStatus();
+  while (from < to && status.ok()) {
+    const uint64_t piece_end = std::min(from + kZeroPieceBytes, to);
+    while (from < piece_end && status.ok()) {
+      const uint64_t size = std::min(kZeroWriteBytes - from % kZeroWriteBytes, piece_end - from);
+      status = file.WriteAt(from, std::string_view(kZeros, size));
+      from += size;
+    }
     if (status.ok()) status = file.Sync();
-    if (!status.ok()) return status;
-    from += size;
   }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::StatusOr<std::unique_ptr<File>> PrepareSegment(FileSystem& fs, const std::string& directory,
