@@ -54,11 +54,15 @@ function(conclave_split_sources two_forms one_form)
   set(${one_form} ${one} PARENT_SCOPE)
 endfunction()
 
-# conclave_program(<name> SOURCES a_main.cc ... DEPS lib ...): an executable in bin.
+# conclave_program(<name> SOURCES a_main.cc ... DEPS lib ...): an executable in bin. Its allocations are jemalloc's, but a
+# sanitizer must see them itself.
 function(conclave_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  if(NOT CONCLAVE_SANITIZE)
+    target_link_libraries(${name} PRIVATE PkgConfig::jemalloc)
+  endif()
   conclave_precompile(${name} KIND library DEPS ${ARG_DEPS})
 endfunction()
 
@@ -100,6 +104,17 @@ function(conclave_test name)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+endfunction()
+
+# conclave_long_test(<name> PROGRAM test FILTER tests SCALE n): random tests of a program for n times as long (raft/base/test_scale.h), which
+# is a million operations of each module or more. As released only: under a sanitizer the usual length must do.
+function(conclave_long_test name)
+  cmake_parse_arguments(ARG "" "PROGRAM;FILTER;SCALE" "" ${ARGN})
+  if(CONCLAVE_SANITIZE)
+    return()
+  endif()
+  add_test(NAME ${name} COMMAND ${ARG_PROGRAM} --gtest_filter=${ARG_FILTER} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS slow TIMEOUT 300 ENVIRONMENT "CONCLAVE_TEST_SCALE=${ARG_SCALE}")
 endfunction()
 
 # conclave_protos(<name> FILES a.proto ... [GRPC]): the messages of the files, generated as if in the source tree, so that

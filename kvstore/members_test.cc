@@ -15,6 +15,7 @@
 #include "kvstore/errors.h"
 #include "kvstore/test_store.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 #include "raft/base/text.h"
 
 namespace conclave::kv {
@@ -301,7 +302,7 @@ INSTANTIATE_TEST_SUITE_P(Engines, MembersModelTest,
                          ::testing::Values(EngineKind::kMemory, EngineKind::kLevelDb), EngineName);
 
 TEST_P(MembersModelTest, EveryAnswerAndEveryListIsTheOracles) {
-  for (int i = 0; i < 1500 && !HasFailure(); ++i) {
+  for (int i = 0; i < Scaled(1500) && !HasFailure(); ++i) {
     Step();
     if (random_.OneIn(100)) store_.Restart();
     ASSERT_EQ(Texts(store_->Members()), oracle_.Texts());

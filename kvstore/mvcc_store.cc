@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
 MvccStore::MvccStore(Engine* engine, const StoreOptions& options)
     : options_(options),
       engine_(engine),
-      keys_(std::make_unique<KeySpace>(engine)),
+      keys_(std::make_unique<KeySpace>(engine, options.record_cache_bytes)),
       lessor_(engine),
       watches_(WatchHub::New(options.watch, this, options.seed)) {}
 
@@ -145,7 +145,7 @@ void MvccStore::SetUp(const std::vector<etcdserverpb::Member>& members) {
   batch.Put(kFormatKey, kFormat);
   batch.Put(kStateKey, EncodeState(0, 0, keys_->revision));
   for (const etcdserverpb::Member& member : members) members_.Set(member, batch);
-  keys_->drain.WriteOut(*engine_);
+  keys_->drain.WriteOut(*engine_, keys_->cache);
   // No log can bring the bootstrap members back.
   engine_->Flush();
 }
@@ -202,7 +202,7 @@ void MvccStore::WriteOut() {
   PutKeptBytes(keys_->kept_bytes, keys_->drain.batch());
   const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
   keys_->drain.batch().Put(kStateKey, EncodeState(applied, position_.term, keys_->revision));
-  keys_->drain.WriteOut(*engine_);
+  keys_->drain.WriteOut(*engine_, keys_->cache);
   written_index_ = position_.index;
   BalanceCounts();
 }
@@ -236,7 +236,7 @@ absl::Status MvccStore::Adopt(Engine* engine) {
             "a snapshot in the middle of a drain");
   const LogPosition before = std::exchange(position_, {});
   engine_ = engine;
-  keys_ = std::make_unique<KeySpace>(engine);
+  keys_ = std::make_unique<KeySpace>(engine, options_.record_cache_bytes);
   members_ = {};
   alarms_ = {};
   if (absl::Status status = LoadAll(); !status.ok()) return status;

@@ -43,9 +43,10 @@ struct ApplyResult {
 
 struct StoreOptions {
   WatchOptions watch;
-  size_t compaction_batch = 1000;  // events looked at per CompactStep
-  int64_t long_range_keys = 2000;  // a range of more keys is read in the background
-  uint64_t seed = 0;               // spreads progress notifications
+  size_t compaction_batch = 1000;        // events looked at per CompactStep
+  int64_t long_range_keys = 2000;        // a range of more keys is read in the background
+  size_t record_cache_bytes = 16 << 20;  // of latest records in memory (record_cache.h)
+  uint64_t seed = 0;                     // spreads progress notifications
   // Told of the events of each drain once they are visible, before watchers are; for those who
   // record all that a member did. May be empty.
   std::function<void(const std::vector<SharedRevisionEvents>& revisions)> recorder = {};

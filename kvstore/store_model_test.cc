@@ -11,6 +11,7 @@
 #include "kvstore/store_oracle.h"
 #include "kvstore/test_store.h"
 #include "kvstore/validate.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -164,6 +165,7 @@ StoreOptions SmallSteps() {
   StoreOptions options;
   options.compaction_batch = 5;
   options.long_range_keys = 3;
+  options.record_cache_bytes = 2'000;
   return options;
 }
 
@@ -177,7 +179,7 @@ TEST_P(StoreModelTest, AnswersAsTheOracle) {
     SCOPED_TRACE(seed);
     TestStore store(GetParam(), SmallSteps());
     ModelRun run(seed, {&store});
-    for (int step = 0; step < 1500; ++step) {
+    for (int step = 0; step < Scaled(1500); ++step) {
       run.Step();
       if (run.random().OneIn(3)) {
         store->Commit();
@@ -202,7 +204,7 @@ TEST_P(StoreModelTest, MembersAgreeWhateverTheirDrains) {
   TestStore one(GetParam());
   TestStore other(EngineKind::kMemory, SmallSteps());
   ModelRun run(11, {&one, &other});
-  for (int step = 0; step < 3000; ++step) {
+  for (int step = 0; step < Scaled(3000); ++step) {
     run.Step();
     if (HasFatalFailure()) return;
     one->Commit();

@@ -74,6 +74,8 @@ void DrawStore(Random random, MemberOptions& member) {
   store.compaction_batch = OneOf<size_t>(random, {1, 5, 50, 1000});
   Random ranges = random.Stream("ranges");
   store.long_range_keys = OneOf<int64_t>(ranges, {1, 3, 2000});
+  Random cache = random.Stream("cache");
+  store.record_cache_bytes = OneOf<size_t>(cache, {0, 2'000, 16 << 20});
   member.long_read_time = Milliseconds(OneOf<int64_t>(ranges, {1, 20}));
   member.node.apply.compaction_pause = Milliseconds(OneOf<int64_t>(random, {1, 10, 200}));
   store.watch.response_bytes_max = OneOf<size_t>(random, {200, 2 << 10, 2 << 20});

@@ -13,6 +13,7 @@
 #include "raft/base/locked_file_system.h"
 #include "raft/base/memory_file_system.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -163,7 +164,7 @@ TYPED_TEST(EngineTest, BehavesAsAMapUnderRandomUse) {
   Random random(7);
   Content model;
   std::vector<std::pair<std::unique_ptr<EngineView>, Content>> views;
-  for (int round = 0; round < 600; ++round) {
+  for (int round = 0; round < Scaled(600); ++round) {
     WriteBatch batch;
     for (uint64_t n = random.Below(20); n > 0; --n) {
       const std::string key = "key" + std::to_string(random.Below(300));

@@ -12,6 +12,7 @@
 #include "kvstore/engine/memory_engine.h"
 #include "kvstore/errors.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -315,9 +316,9 @@ TEST_F(LessorTest, RevokedAndGrantedAgainStartsFresh) {
 // Random grants, renewals, revokes and clocks: whatever happens, a lease is handed out exactly when
 // its own time is up.
 TEST_F(LessorTest, NeverExpiresBeforeTheTtlAndAlwaysAfterIt) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
+  for (int seed = 1; seed <= Scaled(50); ++seed) {
     SCOPED_TRACE(seed);
-    Random random(seed);
+    Random random(static_cast<uint64_t>(seed));
     MemoryEngine engine;
     Lessor lessor(&engine);
     WriteBatch batch;

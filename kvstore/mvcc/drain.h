@@ -14,6 +14,7 @@
 #include "kvstore/engine/engine.h"
 #include "kvstore/mvcc/event.h"
 #include "kvstore/mvcc/keys.h"
+#include "kvstore/mvcc/record_cache.h"
 
 namespace conclave::kv {
 
@@ -43,12 +44,8 @@ class Drain {
   }
   std::vector<SharedRevisionEvents> TakeEvents() { return std::exchange(events_, {}); }
 
-  // Afterwards the engine holds all changes; events wait on.
-  void WriteOut(Engine& engine) {
-    engine.Write(batch_);
-    batch_.Clear();
-    changed_.clear();
-  }
+  // Afterwards the engine holds all changes, and the cache knows; events wait on.
+  void WriteOut(Engine& engine, RecordCache& cache);
 
  private:
   std::optional<std::string>& Change(std::string_view key) {

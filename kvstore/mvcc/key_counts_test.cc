@@ -6,6 +6,7 @@
 
 #include "kvstore/engine/memory_engine.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -68,7 +69,7 @@ class KeyCountsTest : public ::testing::Test {
 
 TEST_F(KeyCountsTest, CountsAreRightWhateverComesAndGoes) {
   Random random(5);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < Scaled(300); ++round) {
     const bool grows = round % 100 < 60;
     for (uint64_t n = random.Below(200); n > 0; --n) {
       const std::string key = Key(random.Below(20'000));

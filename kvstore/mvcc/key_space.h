@@ -12,6 +12,7 @@
 #include "kvstore/mvcc/key_counts.h"
 #include "kvstore/mvcc/latest.h"
 #include "kvstore/mvcc/past.h"
+#include "kvstore/mvcc/record_cache.h"
 
 namespace conclave::kv {
 
@@ -26,7 +27,9 @@ struct CompactionProgress {
 };
 
 struct KeySpace {
-  explicit KeySpace(Engine* storage) : engine(storage), latest(storage, &drain), past(storage) {}
+  // `cache_bytes` bounds the record cache.
+  KeySpace(Engine* storage, size_t cache_bytes)
+      : engine(storage), cache(cache_bytes), latest(storage, &drain, &cache), past(storage) {}
   KeySpace(const KeySpace&) = delete;
   KeySpace& operator=(const KeySpace&) = delete;
 
@@ -36,6 +39,7 @@ struct KeySpace {
   int64_t compact_revision = -1;  // -1: never compacted
   CompactionProgress compaction;
   Drain drain;
+  RecordCache cache;
   Latest latest;
   Past past;
   KeyCounts counts;

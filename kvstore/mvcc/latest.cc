@@ -20,9 +20,15 @@ std::optional<std::string> Latest::Get(std::string_view key) const {
   if (!changed.empty()) {
     if (const auto it = changed.find(key); it != changed.end()) return it->second;
   }
+  if (cache_ != nullptr) {
+    if (const std::optional<std::string>* known = cache_->Find(key)) return *known;
+  }
   std::string engine_key;
   SetLatestKey(key, engine_key);
-  return engine_->Get(engine_key);
+  std::optional<std::string> record = engine_->Get(engine_key);
+  // That a key is not there is not kept: there is no end of such keys.
+  if (cache_ != nullptr && record) cache_->Put(key, record);
+  return record;
 }
 
 void Latest::Scan(const KeySpan& span, VisitRecord visit) const {

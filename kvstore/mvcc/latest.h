@@ -11,6 +11,7 @@
 #include "kvstore/mvcc/drain.h"
 #include "kvstore/mvcc/keys.h"
 #include "kvstore/mvcc/record.h"
+#include "kvstore/mvcc/record_cache.h"
 
 namespace conclave::kv {
 
@@ -19,7 +20,9 @@ using VisitRecord = absl::FunctionRef<bool(std::string_view key, const RecordVie
 
 class Latest {
  public:
-  Latest(const EngineReader* engine, const Drain* drain) : engine_(engine), drain_(drain) {}
+  // Without a cache if that is null.
+  Latest(const EngineReader* engine, const Drain* drain, RecordCache* cache)
+      : engine_(engine), drain_(drain), cache_(cache) {}
 
   // The key's encoded record (ReadRecord), or nothing.
   std::optional<std::string> Get(std::string_view key) const;
@@ -32,6 +35,7 @@ class Latest {
  private:
   const EngineReader* const engine_;
   const Drain* const drain_;
+  RecordCache* const cache_;
 };
 
 }  // namespace conclave::kv

@@ -242,7 +242,7 @@ LongRange::LongRange(const KeySpace& keys, const RangeRequest& request)
 
 void LongRange::Read(RangeResponse& response) const {
   const Drain nothing;
-  const Latest latest(view_.get(), &nothing);
+  const Latest latest(view_.get(), &nothing, nullptr);
   const Past past(view_.get());
   const RangeSource source = {.latest = &latest,
                               .past = &past,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -39,7 +40,7 @@ TEST(KeyRanges, FindsWhatAListFinds) {
     Random random(seed);
     KeyRanges<int> ranges(random.Next());
     std::map<Range, int> expected;  // ordered as ForEachHolding promises
-    for (int step = 0; step < 2000; ++step) {
+    for (int step = 0; step < Scaled(2000); ++step) {
       const Range range{RandomKey(random), random.OneIn(5) ? "" : RandomKey(random)};
       if (random.OneIn(3) && !expected.empty()) {
         auto victim = expected.lower_bound(range);

@@ -16,6 +16,7 @@
 #include "kvstore/watch/key_range.h"
 #include "kvstore/watch/watch_hub.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -350,7 +351,7 @@ class Model {
 
 TEST(WatchModel, EveryWatcherGetsItsHistory) {
   Totals totals;
-  for (uint64_t seed = 1; seed <= 1000 && !testing::Test::HasFailure(); ++seed) {
+  for (int seed = 1; seed <= Scaled(1000) && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Model model(seed);
     for (int step = 0; step < 400 && !testing::Test::HasFailure(); ++step) model.Step();

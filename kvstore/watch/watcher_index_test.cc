@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "raft/base/random.h"
+#include "raft/base/test_scale.h"
 
 namespace conclave::kv {
 namespace {
@@ -21,9 +22,9 @@ std::string RandomKey(Random& random) {
 }
 
 TEST(WatcherIndex, FindsExactlyTheWatchersOfAKey) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    Random random(seed);
-    WatcherIndex index(seed);
+  for (int seed = 1; seed <= Scaled(20); ++seed) {
+    Random random(static_cast<uint64_t>(seed));
+    WatcherIndex index(static_cast<uint64_t>(seed));
     std::vector<std::unique_ptr<Watcher>> watchers;
     for (int step = 0; step < 1000; ++step) {
       if (random.OneIn(3) && !watchers.empty()) {

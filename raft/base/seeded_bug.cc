@@ -214,6 +214,8 @@ constexpr Story kStories[] = {
     {kQuotaAlarmKept, "an alarm for the quota stays on when there is room again",
      "space: never over"},
     {kQuotaIgnored, "a store goes on to grow beyond its quota", "space: quota passed"},
+    {kCacheMissesDelete, "the record cache keeps what a delete removed",
+     "raft: state machine safety; watch-rules: watch-wrong-event"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -130,7 +130,9 @@
   /* The quota. */                    \
   BUG(kKeptBytesOnlyGrow, 101)        \
   BUG(kQuotaAlarmKept, 102)           \
-  BUG(kQuotaIgnored, 103)
+  BUG(kQuotaIgnored, 103)             \
+  /* Records in memory. */            \
+  BUG(kCacheMissesDelete, 116)
 
 namespace conclave {
 
