@@ -2,10 +2,12 @@
 // of endpoints. Any thread may call any method at any time; every call blocks until its answer or
 // its time limit.
 //
-// An endpoint that does not answer (UNAVAILABLE) is left for the next one in the list. Reads are
-// then tried again, once per endpoint. Writes are not: a write whose answer was lost may have been
-// applied, and only the caller knows whether doing it twice is right. Errors are the server's own:
-// the same canonical code, and etcd's text as the message.
+// An endpoint that does not answer (UNAVAILABLE) is left for the next one in the list. Calls are
+// then tried again, once per endpoint. Writes, of which nobody knows whether they were applied when
+// their answer is lost, go under a request id, so that a repetition gets the first one's result and
+// is never done twice (docs/request-identity.md); they are tried again after DEADLINE_EXCEEDED,
+// too. Errors are the server's own: the same canonical code, and etcd's text as the message.
+// UNAVAILABLE and DEADLINE_EXCEEDED leave open whether a write was or will be applied.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -29,6 +31,9 @@ namespace conclave::client {
 struct ClientOptions {
   std::vector<std::string> endpoints;            // "host:port", plaintext; at least one
   std::chrono::milliseconds call_timeout{5000};  // per attempt
+  // Writes carry a request id and are tried again. To be switched off for servers that do not know
+  // such ids, as etcd does not: there a repetition could be done twice. Then a write is tried once.
+  bool retry_writes = true;
 };
 
 struct GetOptions {
@@ -81,14 +86,23 @@ class Client {
   explicit Client(const ClientOptions& options);
 
   // Runs grpc::Status `attempt(endpoint, context)` on the current endpoint, and on the others in
-  // turn while it is UNAVAILABLE and attempts are left.
+  // turn while it is UNAVAILABLE.
   template <typename Attempt>
-  absl::Status Call(std::size_t attempts_max, Attempt attempt);
+  absl::Status Read(Attempt attempt);
+  // Likewise, under a request id, until there is an answer; once if writes are not to be retried.
+  template <typename Attempt>
+  absl::Status Write(Attempt attempt);
+  // One attempt, on the current endpoint; the next one is current if it is UNAVAILABLE.
+  template <typename Attempt>
+  absl::Status TryOnce(std::string_view request_id, Attempt attempt);
 
   // Makes the endpoint after `chosen` the current one, if `chosen` still is.
   void MoveOnFrom(std::size_t chosen);
 
   const std::chrono::milliseconds call_timeout_;
+  const bool retry_writes_;
+  const std::string request_ids_;  // what all begin with: random
+  std::atomic<std::uint64_t> writes_{0};
   std::vector<Endpoint> endpoints_;
   std::atomic<std::size_t> current_{0};
 };

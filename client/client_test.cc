@@ -8,6 +8,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 namespace conclave::client {
@@ -19,10 +20,14 @@ using testing::ElementsAre;
 // request.
 class FakeKv : public etcdserverpb::KV::Service {
  public:
-  grpc::Status Put(grpc::ServerContext*, const etcdserverpb::PutRequest* request,
+  grpc::Status Put(grpc::ServerContext* context, const etcdserverpb::PutRequest* request,
                    etcdserverpb::PutResponse* response) override {
     std::lock_guard lock(mutex_);
     ++puts_;
+    const auto id = context->client_metadata().find("conclave-request-id");
+    ids_.push_back(id == context->client_metadata().end()
+                       ? ""
+                       : std::string(id->second.data(), id->second.size()));
     if (!failure_.ok()) return failure_;
     pairs_[request->key()] = {request->value(), request->lease()};
     response->mutable_header()->set_revision(++revision_);
@@ -68,12 +73,18 @@ class FakeKv : public etcdserverpb::KV::Service {
     std::lock_guard lock(mutex_);
     return puts_;
   }
+  // The request ids of all puts; empty for those without.
+  std::vector<std::string> ids() {
+    std::lock_guard lock(mutex_);
+    return ids_;
+  }
 
  private:
   std::mutex mutex_;
   std::map<std::string, std::pair<std::string, std::int64_t>> pairs_;
   std::int64_t revision_ = 1;
   int puts_ = 0;
+  std::vector<std::string> ids_;
   grpc::Status failure_;
 };
 
@@ -228,16 +239,72 @@ TEST(ClientTest, AReadGoesOnToTheNextEndpoint) {
   EXPECT_EQ(second.kv().puts(), 1);
 }
 
-TEST(ClientTest, AWriteIsNeverMadeTwice) {
+TEST(ClientTest, AWriteGoesOnUnderItsRequestId) {
   FakeMember first;
   FakeMember second;
   const auto client = ClientOf({first.address(), second.address()});
+  for (const auto code : {grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::DEADLINE_EXCEEDED}) {
+    first.kv().FailWith({code, "who knows"});
+    second.kv().FailWith(grpc::Status::OK);
+    EXPECT_TRUE(client->Put("k", "v").ok());
+    // Back to the first one.
+    second.kv().FailWith({code, "who knows"});
+    first.kv().FailWith(grpc::Status::OK);
+    EXPECT_TRUE(client->Put("k", "w").ok());
+  }
+  const std::vector<std::string> firsts = first.kv().ids();
+  EXPECT_EQ(firsts, second.kv().ids());
+  ASSERT_EQ(firsts.size(), 4u);
+  EXPECT_EQ(std::set<std::string>(firsts.begin(), firsts.end()).size(), 4u);
+  for (const std::string& id : firsts) EXPECT_GE(id.size(), 16u);
+}
+
+TEST(ClientTest, AWriteGivesUpWhenNobodyAnswers) {
+  FakeMember first;
+  FakeMember second;
+  const auto client = ClientOf({first.address(), second.address()});
+  for (FakeMember* member : {&first, &second}) {
+    member->kv().FailWith({grpc::StatusCode::UNAVAILABLE, "etcdserver: no leader"});
+  }
+  EXPECT_EQ(client->Put("k", "v").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(first.kv().puts() + second.kv().puts(), 2);
+}
+
+// What a member refuses by itself says nothing of the attempt before it.
+TEST(ClientTest, ARefusalDoesNotHideAnOpenWrite) {
+  FakeMember first;
+  FakeMember second;
+  const auto client = ClientOf({first.address(), second.address()});
+  first.kv().FailWith({grpc::StatusCode::UNAVAILABLE, "etcdserver: request timed out"});
+  second.kv().FailWith({grpc::StatusCode::RESOURCE_EXHAUSTED, "database space exceeded"});
+  EXPECT_EQ(client->Put("k", "v").status(),
+            absl::UnavailableError("etcdserver: request timed out"));
+  // The next one begins where the last one ended, and there is nothing before it.
+  EXPECT_EQ(client->Put("k", "v").status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(first.kv().puts(), 1);
+}
+
+TEST(ClientTest, AnErrorOfTheRequestIsAResult) {
+  FakeMember first;
+  FakeMember second;
+  const auto client = ClientOf({first.address(), second.address()});
+  first.kv().FailWith({grpc::StatusCode::UNAVAILABLE, "etcdserver: request timed out"});
+  second.kv().FailWith({grpc::StatusCode::NOT_FOUND, "etcdserver: requested lease not found"});
+  EXPECT_EQ(client->Put("k", "v").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ClientTest, WithoutRetriesAWriteIsMadeOnce) {
+  FakeMember first;
+  FakeMember second;
+  const auto client =
+      *Client::Connect({.endpoints = {first.address(), second.address()}, .retry_writes = false});
   first.kv().FailWith({grpc::StatusCode::UNAVAILABLE, "etcdserver: request timed out"});
   EXPECT_EQ(client->Put("k", "v").status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(first.kv().puts(), 1);
   EXPECT_EQ(second.kv().puts(), 0);
   EXPECT_TRUE(client->Put("k", "v").ok());  // the next one goes to the next endpoint
   EXPECT_EQ(second.kv().puts(), 1);
+  EXPECT_THAT(first.kv().ids(), ElementsAre(""));
 }
 
 TEST(ClientTest, AReadGivesUpWhenNobodyAnswers) {

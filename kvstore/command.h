@@ -2,16 +2,18 @@
 // wire, so that a put is copied into the log once and never encoded again. Written by server/api,
 // read by Store::Apply. Any lane.
 //
-//   byte 0      CommandKind
+//   byte 0      CommandKind; plus 128 if the client gave the request an identity
 //   bytes 1-8   proposer, little-endian: the member whose client asked
 //   bytes 9-16  request id, little-endian: unique among that member's requests over all its runs
-//   bytes 17-   the request as a Protobuf message of the kind
+//   with an identity: the size of its id (1), its id, its fingerprint, little-endian (8)
+//   the rest    the request as a Protobuf message of the kind
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "kvstore/request_identity.h"
 #include "raft/base/bytes.h"
 
 namespace conclave::kv {
@@ -43,10 +45,16 @@ struct CommandHeader {
 
 inline constexpr size_t kCommandHeaderBytes = 17;
 
-Bytes EncodeCommand(const CommandHeader& header, std::string_view request);
+// Whether a client may give such a request an identity: all that change keys or leases.
+bool TakesIdentity(CommandKind kind);
+
+// An identity has an id as IsRequestId wants it, and is only for a kind that takes one.
+Bytes EncodeCommand(const CommandHeader& header, std::string_view request,
+                    const RequestIdentity& identity = {});
 
 struct Command {
   CommandHeader header;
+  RequestIdentity identity;  // points into the entry
   std::string_view request;  // points into the entry
 };
 // DataLoss if the bytes are no command: the log is checksummed, so that is a bug or a newer

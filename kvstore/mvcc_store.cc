@@ -24,7 +24,10 @@ namespace {
 using etcdserverpb::TxnRequest;
 
 // Changes when the layout of keys.h does.
-constexpr std::string_view kFormat = "3";
+constexpr std::string_view kFormat = "4";
+
+// More of a drain's results than that do not wait for its end in memory.
+constexpr size_t kUnwrittenResultBytesMax = 4 << 20;
 
 std::string EncodeState(uint64_t index, uint64_t term, int64_t revision) {
   std::string value;
@@ -97,6 +100,7 @@ MvccStore::MvccStore(Engine* engine, const StoreOptions& options)
       engine_(engine),
       keys_(std::make_unique<KeySpace>(engine, options.record_cache_bytes)),
       lessor_(engine),
+      results_(options.results),
       watches_(WatchHub::New(options.watch, this, options.seed)) {}
 
 // ---- Start. ----
@@ -107,7 +111,7 @@ absl::Status MvccStore::Load(const std::vector<etcdserverpb::Member>& members) {
   it->Seek("");
   if (it->Valid()) return absl::DataLossError("the engine holds something else than a store");
   SetUp(members);
-  return absl::OkStatus();
+  return results_.Load(engine_);
 }
 
 absl::Status MvccStore::LoadAll() {
@@ -119,6 +123,7 @@ absl::Status MvccStore::LoadAll() {
   if (status.ok()) status = keys_->counts.Load(*engine_);
   if (status.ok()) status = members_.Load(*engine_);
   if (status.ok()) status = alarms_.Load(*engine_);
+  if (status.ok()) status = results_.Load(engine_);
   return status;
 }
 
@@ -191,8 +196,22 @@ ApplyResult MvccStore::ApplyEncoded(uint64_t index, std::string_view command, bo
   if (!decoded.ok()) {
     Fatal(fmt::format("log entry {}: {}", index, MessageOf(decoded.status())));
   }
-  ApplyResult result = ApplyCommand(*decoded, want_response);
+  ApplyResult result = decoded->identity.present() ? ApplyOnce(index, *decoded, want_response)
+                                                   : ApplyCommand(*decoded, want_response);
   if (!want_response || !result.status.ok()) result.response = std::monostate();
+  return result;
+}
+
+ApplyResult MvccStore::ApplyOnce(uint64_t index, const Command& command, bool want_response) {
+  if (results_.unwritten_bytes() > kUnwrittenResultBytesMax) WriteOut();
+  if (!SEEDED_BUG(kResultNotConsulted)) {
+    if (std::optional<ApplyResult> known = results_.Find(command, want_response)) {
+      return *std::move(known);
+    }
+  }
+  // With its response on every member, for it is part of the state.
+  ApplyResult result = ApplyCommand(command, /*want_response=*/true);
+  results_.Keep(index, command, result, keys_->drain.batch());
   return result;
 }
 
@@ -200,6 +219,7 @@ void MvccStore::WriteOut() {
   if (written_index_ == position_.index) return;
   keys_->counts.WriteChanged(keys_->drain.batch());
   PutKeptBytes(keys_->kept_bytes, keys_->drain.batch());
+  results_.FinishBatch(keys_->drain.batch());
   const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
   keys_->drain.batch().Put(kStateKey, EncodeState(applied, position_.term, keys_->revision));
   keys_->drain.WriteOut(*engine_, keys_->cache);

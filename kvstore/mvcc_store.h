@@ -12,6 +12,7 @@
 #include "kvstore/members.h"
 #include "kvstore/mvcc/hash.h"
 #include "kvstore/mvcc/key_space.h"
+#include "kvstore/result_table.h"
 #include "kvstore/store.h"
 
 namespace conclave::kv {
@@ -80,6 +81,8 @@ class MvccStore final : public Store {
   void BalanceCounts();
 
   ApplyResult ApplyEncoded(uint64_t index, std::string_view command, bool want_response);
+  // A command with an identity: carried out unless its id has a result.
+  ApplyResult ApplyOnce(uint64_t index, const Command& command, bool want_response);
   // One command each. The response is left empty unless `want_response`.
   ApplyResult ApplyCommand(const Command& command, bool want_response);
   ApplyResult ApplyPut(std::string_view request, bool want_response);
@@ -104,6 +107,7 @@ class MvccStore final : public Store {
   Lessor lessor_;
   class Members members_;
   class Alarms alarms_;
+  ResultTable results_;
   LogPosition position_;
   uint64_t installed_index_ = 0;
   uint64_t written_index_ = 0;  // the engine's position

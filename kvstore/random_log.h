@@ -84,9 +84,16 @@ class RandomLog {
 
  private:
   void Add(Entry entry) { entries_.push_back(std::move(entry)); }
+  // One in three under a request id, of which there are so few that they come again.
   template <typename Request>
-  Bytes Encode(CommandKind kind, const Request& request) const {
-    return EncodeCommand({kind, 1, entries_.size()}, request.SerializeAsString());
+  Bytes Encode(CommandKind kind, const Request& request) {
+    const std::string bytes = request.SerializeAsString();
+    std::string id;
+    if (TakesIdentity(kind) && random_.OneIn(3)) {
+      id = "the-request-id-of-" + std::to_string(random_.Below(5000));
+    }
+    return EncodeCommand({kind, 1, entries_.size()}, bytes,
+                         {.id = id, .fingerprint = FingerprintOf(bytes)});
   }
   int64_t Lease() { return static_cast<int64_t>(random_.Between(1, 5)); }
 

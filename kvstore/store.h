@@ -41,12 +41,22 @@ struct ApplyResult {
   Response response;
 };
 
+// Bounds of the results kept for requests that come again (result_table.h). They decide when a
+// result goes, so they are the same on every member of a cluster: no setting.
+struct ResultTableOptions {
+  uint64_t results_max = 500'000;
+  uint64_t bytes_max = 64 << 20;  // of ids and responses, and 82 for each
+  // A response that is longer is not kept: the result is then ErrResponseNotKept.
+  size_t response_bytes_max = 16 << 10;
+};
+
 struct StoreOptions {
   WatchOptions watch;
   size_t compaction_batch = 1000;        // events looked at per CompactStep
   int64_t long_range_keys = 2000;        // a range of more keys is read in the background
   size_t record_cache_bytes = 16 << 20;  // of latest records in memory (record_cache.h)
-  uint64_t seed = 0;                     // spreads progress notifications
+  ResultTableOptions results = {};
+  uint64_t seed = 0;  // spreads progress notifications
   // Told of the events of each drain once they are visible, before watchers are; for those who
   // record all that a member did. May be empty.
   std::function<void(const std::vector<SharedRevisionEvents>& revisions)> recorder = {};
@@ -86,9 +96,10 @@ class Store : public History {
 
   // ---- Apply. ----
 
-  // Applies the entry at `index`, which must be applied_index() + 1, of `term`. `want_response` is
-  // false on members that nobody waits on: the response is then left out, the state change is the
-  // same.
+  // Applies the entry at `index`, which must be applied_index() + 1, of `term`. A command whose
+  // request id has a result already changes nothing and comes to that result (result_table.h).
+  // `want_response` is false on members that nobody waits on: the response is then left out, the
+  // state change is the same.
   virtual ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                             bool want_response) = 0;
   // A no-op.

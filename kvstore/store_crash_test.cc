@@ -27,8 +27,10 @@ int64_t Count(TestStore& store) {
 
 TEST(StoreCrashTest, TheLogBringsBackWhatACrashTook) {
   RandomLog log(21);
-  TestStore crashing(EngineKind::kLevelDb);
-  TestStore steady;
+  StoreOptions options;
+  options.results.results_max = 200;  // so that results come and go
+  TestStore crashing(EngineKind::kLevelDb, options);
+  TestStore steady(EngineKind::kMemory, options);
   uint64_t lost = 0;
   uint64_t kept = 0;
   for (int round = 0; round < 30; ++round) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "kvstore/mvcc/kept_bytes.h"
 #include "kvstore/mvcc/keys.h"
 #include "kvstore/mvcc/record.h"
@@ -17,6 +19,7 @@ namespace conclave::kv {
 namespace {
 
 constexpr size_t kTxnOpsMax = 128;
+constexpr size_t kResultsMax = 5;
 
 std::string TextOf(const ApplyResult& result) {
   std::string text = result.status.ToString();
@@ -40,12 +43,21 @@ absl::StatusOr<etcdserverpb::RangeResponse> RangeOf(TestStore& store,
   return response;
 }
 
-// Runs the same random commands through some stores and the oracle.
+// Runs the same random commands through some stores and the oracle, one in three under a request
+// id. The stores keep kResultsMax results.
 class ModelRun {
  public:
   ModelRun(uint64_t seed, std::vector<TestStore*> stores) : requests_(seed), stores_(stores) {}
 
   void Step() {
+    // Once in a while a request comes again, under its id.
+    if (!sent_.empty() && requests_.random().OneIn(6)) {
+      return sent_[requests_.random().Below(sent_.size())]();
+    }
+    Send();
+  }
+
+  void Send() {
     const uint64_t kind = requests_.random().Below(20);
     if (kind < 8) return Run(CommandKind::kPut, requests_.Put(), &StoreOracle::Put);
     if (kind < 11) {
@@ -145,19 +157,51 @@ class ModelRun {
 
   Random& random() { return requests_.random(); }
   const StoreOracle& oracle() const { return oracle_; }
+  // How often a request under an id was carried out, repeated, and refused as another one's.
+  struct Counts {
+    uint64_t first = 0;
+    uint64_t repeated = 0;
+    uint64_t refused = 0;
+  };
+  const Counts& once() const { return once_; }
 
  private:
   template <typename Request>
   void Run(CommandKind kind, const Request& request,
            ApplyResult (StoreOracle::*expect)(const Request&)) {
+    if (requests_.random().OneIn(3)) {
+      // More ids than the stores keep, and few enough to meet again.
+      const std::string id = "the-request-id-of-" + std::to_string(requests_.random().Below(12));
+      const auto send = [this, id, kind, request, expect] { RunOnce(id, kind, request, expect); };
+      sent_.push_back(send);
+      if (sent_.size() > 8) sent_.erase(sent_.begin());
+      return send();
+    }
     const std::string expected = TextOf((oracle_.*expect)(request));
     for (TestStore* store : stores_) {
       ASSERT_EQ(TextOf(store->Apply(kind, request)), expected) << request.DebugString();
     }
   }
 
+  template <typename Request>
+  void RunOnce(const std::string& id, CommandKind kind, const Request& request,
+               ApplyResult (StoreOracle::*expect)(const Request&)) {
+    const bool known = oracle_.Knows(id);
+    const std::string bytes = request.SerializeAsString();
+    const ApplyResult result = oracle_.Once(id, std::to_string(static_cast<int>(kind)) + bytes,
+                                            [&] { return (oracle_.*expect)(request); });
+    const bool refused = result.status == ErrRequestIdReused();
+    ++(refused ? once_.refused : known ? once_.repeated : once_.first);
+    for (TestStore* store : stores_) {
+      ASSERT_EQ(TextOf(store->ApplyOnce(id, kind, request)), TextOf(result))
+          << request.DebugString();
+    }
+  }
+
   RandomRequests requests_;
-  StoreOracle oracle_;
+  StoreOracle oracle_{kResultsMax};
+  std::vector<std::function<void()>> sent_;  // the newest requests that had an id
+  Counts once_;
   const std::vector<TestStore*> stores_;
 };
 
@@ -166,6 +210,7 @@ StoreOptions SmallSteps() {
   options.compaction_batch = 5;
   options.long_range_keys = 3;
   options.record_cache_bytes = 2'000;
+  options.results.results_max = kResultsMax;
   return options;
 }
 
@@ -196,12 +241,17 @@ TEST_P(StoreModelTest, AnswersAsTheOracle) {
       if (HasFatalFailure()) return;
     }
     EXPECT_GT(run.oracle().compact_revision(), 100);
+    EXPECT_GT(run.once().first, 200u);
+    EXPECT_GT(run.once().repeated, 40u);
+    EXPECT_GT(run.once().refused, 40u);
   }
 }
 
 // Drains and the progress of compaction are each member's own; the state must not depend on them.
 TEST_P(StoreModelTest, MembersAgreeWhateverTheirDrains) {
-  TestStore one(GetParam());
+  StoreOptions large_steps;
+  large_steps.results.results_max = kResultsMax;
+  TestStore one(GetParam(), large_steps);
   TestStore other(EngineKind::kMemory, SmallSteps());
   ModelRun run(11, {&one, &other});
   for (int step = 0; step < Scaled(3000); ++step) {

@@ -4,6 +4,7 @@
 
 #include "kvstore/errors.h"
 #include "kvstore/oracle_rules.h"
+#include "kvstore/request_identity.h"
 
 namespace conclave::kv {
 namespace {
@@ -50,6 +51,22 @@ void StoreOracle::End(Change change) {
   if (change.changes.empty()) return;
   states_.push_back(std::move(change.state));
   changes_[revision()] = std::move(change.changes);
+}
+
+bool StoreOracle::Knows(const std::string& id) const {
+  return std::any_of(results_.begin(), results_.end(),
+                     [&](const Result& known) { return known.id == id; });
+}
+
+ApplyResult StoreOracle::Once(const std::string& id, const std::string& request,
+                              const std::function<ApplyResult()>& run) {
+  for (const Result& known : results_) {
+    if (known.id != id) continue;
+    return known.request == request ? known.result : Failed(ErrRequestIdReused());
+  }
+  results_.push_back({id, request, run()});
+  if (results_.size() > results_max_) results_.erase(results_.begin());
+  return results_.back().result;
 }
 
 absl::Status StoreOracle::CheckLease(const PutRequest& request) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -21,7 +22,8 @@ class StoreOracle {
   // All keys at one revision.
   using State = std::map<std::string, mvccpb::KeyValue>;
 
-  StoreOracle() : states_(2) {}  // revision 1 is empty
+  // Keeps so many results of requests with an id.
+  explicit StoreOracle(size_t results_max = 1000) : states_(2), results_max_(results_max) {}
 
   int64_t revision() const { return static_cast<int64_t>(states_.size()) - 1; }
   int64_t compact_revision() const { return compact_revision_; }
@@ -30,6 +32,13 @@ class StoreOracle {
   // What each revision did, in order: the key, and whether it was deleted.
   using Changes = std::vector<std::pair<std::string, bool>>;
   const Changes& changes(int64_t revision) const { return changes_.at(revision); }
+
+  // `run` under an id, unless it has a result: the first result of the newest ids there are.
+  // `request` is all that tells one request from another.
+  ApplyResult Once(const std::string& id, const std::string& request,
+                   const std::function<ApplyResult()>& run);
+  // Whether the id has a result.
+  bool Knows(const std::string& id) const;
 
   ApplyResult Put(const etcdserverpb::PutRequest& request);
   ApplyResult DeleteRange(const etcdserverpb::DeleteRangeRequest& request);
@@ -63,7 +72,15 @@ class StoreOracle {
   void TxnIn(Change& change, const etcdserverpb::TxnRequest& request,
              etcdserverpb::TxnResponse* response) const;
 
-  std::vector<State> states_;
+  struct Result {
+    std::string id;
+    std::string request;
+    ApplyResult result;
+  };
+
+  std::vector<State> states_;  // revision 1 is empty
+  const size_t results_max_;
+  std::vector<Result> results_;  // oldest first
   std::map<int64_t, Changes> changes_;
   std::set<int64_t> leases_;
   int64_t compact_revision_ = -1;

@@ -41,8 +41,29 @@ class TestStore {
   // Applies without ending the drain.
   template <typename Request>
   ApplyResult Apply(CommandKind kind, const Request& request, bool want_response = true) {
-    const Bytes command = EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString());
+    return ApplyAs({}, kind, request, want_response);
+  }
+  // Likewise, of a request that came with an identity.
+  template <typename Request>
+  ApplyResult ApplyAs(const RequestIdentity& identity, CommandKind kind, const Request& request,
+                      bool want_response = true) {
+    const Bytes command =
+        EncodeCommand({kind, 1, ++last_request_}, request.SerializeAsString(), identity);
     return store_->Apply(store_->applied_index() + 1, kTerm, command.view(), want_response);
+  }
+  // Under a request id, as the front end would have it.
+  template <typename Request>
+  ApplyResult ApplyOnce(const std::string& id, CommandKind kind, const Request& request,
+                        bool want_response = true) {
+    const RequestIdentity identity{.id = id,
+                                   .fingerprint = FingerprintOf(request.SerializeAsString())};
+    return ApplyAs(identity, kind, request, want_response);
+  }
+  template <typename Request>
+  ApplyResult RunOnce(const std::string& id, CommandKind kind, const Request& request) {
+    ApplyResult result = ApplyOnce(id, kind, request);
+    store_->Commit();
+    return result;
   }
   // Applies as a drain of one command.
   template <typename Request>

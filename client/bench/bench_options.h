@@ -30,6 +30,7 @@ struct BenchOptions {
   std::uint32_t read_percent = 50;           // of a mixed load
   bool sequential = false;                   // keys in order, not at random
   bool serializable = false;                 // reads
+  bool request_ids = false;                  // puts carry ids, all different
   bool target_leader = false;                // all calls to the leader, found among the endpoints
   std::uint64_t seed = 1;                    // of the order of keys
   std::uint32_t watchers = 1'000;            // of the one key of a watch load

@@ -1,5 +1,9 @@
 #include "client/bench/bench_workload.h"
 
+#include <fmt/format.h>
+
+#include <random>
+
 #include "raft/base/text.h"
 
 namespace conclave::client {
@@ -8,6 +12,11 @@ namespace {
 const std::string kPutMethod = "/etcdserverpb.KV/Put";
 const std::string kRangeMethod = "/etcdserverpb.KV/Range";
 const std::string kTxnMethod = "/etcdserverpb.KV/Txn";
+
+std::uint64_t RandomNumber() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
 
 }  // namespace
 
@@ -46,7 +55,8 @@ BenchWorkload::BenchWorkload(const BenchOptions& options, Measurement& measureme
       puts_(RequestTemplate::ForPut(ShapeOf(options))),
       ranges_(RequestTemplate::ForRange(ShapeOf(options), options.serializable)),
       txns_(RequestTemplate::ForCompareAndPut(ShapeOf(options))),
-      random_(options.seed * 2 + 1) {}
+      random_(options.seed * 2 + 1),
+      request_ids_(fmt::format("{:016x}-", RandomNumber())) {}
 
 // Marsaglia's xorshift64: cheap, and the same keys for the same seed.
 std::uint64_t BenchWorkload::NextRandom() {
@@ -61,6 +71,10 @@ std::uint64_t BenchWorkload::NextKey() {
   return (NextRandom() >> 8) % options_.key_space;
 }
 
+std::string BenchWorkload::NextRequestId() {
+  return options_.request_ids ? request_ids_ + std::to_string(++request_id_) : std::string();
+}
+
 bool BenchWorkload::Next(std::size_t slot, LoadCall* call) {
   if (measurement_.over()) return false;
   const std::uint64_t key = NextKey();
@@ -68,6 +82,7 @@ bool BenchWorkload::Next(std::size_t slot, LoadCall* call) {
       options_.operation == BenchOperation::kRange ||
       (options_.operation == BenchOperation::kMixed && NextRandom() % 100 < options_.read_percent);
   call->connection = slot % options_.connections;
+  call->request_id = read ? std::string() : NextRequestId();
   if (read) {
     call->method = &kRangeMethod;
     call->request = ranges_.Serialize(key);

@@ -41,6 +41,7 @@ class BenchWorkload : public LoadWorkload {
  private:
   std::uint64_t NextRandom();
   std::uint64_t NextKey();
+  std::string NextRequestId();
 
   const BenchOptions options_;
   Measurement& measurement_;
@@ -49,6 +50,8 @@ class BenchWorkload : public LoadWorkload {
   RequestTemplate txns_;
   std::uint64_t random_;
   std::uint64_t sequence_ = 0;
+  const std::string request_ids_;  // what all of this run begin with
+  std::uint64_t request_id_ = 0;
 };
 
 // The pairs that a bench works on.

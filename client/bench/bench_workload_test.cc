@@ -44,6 +44,25 @@ Request Parse(const std::string& wire) {
   return request;
 }
 
+TEST(BenchWorkloadTest, RequestIdsAreAllDifferentAndOnlyForPuts) {
+  BenchOptions options = Options();
+  options.operation = BenchOperation::kMixed;
+  options.request_ids = true;
+  Measurement measurement(options);
+  BenchWorkload workload(options, measurement);
+  std::set<std::string> ids;
+  for (int puts = 0; puts < 100;) {
+    LoadCall call;
+    ASSERT_TRUE(workload.Next(0, &call));
+    const bool put = call.method->ends_with("Put");
+    ASSERT_EQ(call.request_id.empty(), !put);
+    if (!put) continue;
+    ++puts;
+    EXPECT_GE(call.request_id.size(), 16u);
+    EXPECT_TRUE(ids.insert(call.request_id).second);
+  }
+}
+
 TEST(BenchWorkloadTest, EndsWithTheMeasurement) {
   BenchOptions options = Options();
   options.warm_up = milliseconds(0);

@@ -186,7 +186,7 @@ Http2Connection::~Http2Connection() {
 }
 
 void Http2Connection::Start(Http2Call* call, const std::string& method, std::string_view message,
-                            bool last) {
+                            bool last, std::string_view request_id) {
   CHECK(!call->open());
   call->output_.clear();
   call->output_sent_ = 0;
@@ -202,15 +202,16 @@ void Http2Connection::Start(Http2Call* call, const std::string& method, std::str
     refused_.push_back(call);
     return;
   }
-  nghttp2_nv fields[] = {Field(":method", "POST"),       Field(":scheme", "http"),
-                         Field(":path", method),         Field(":authority", endpoint_),
-                         Field("te", "trailers"),        Field("content-type", "application/grpc"),
-                         Field("user-agent", "conclave")};
+  const nghttp2_nv fields[] = {
+      Field(":method", "POST"),        Field(":scheme", "http"),
+      Field(":path", method),          Field(":authority", endpoint_),
+      Field("te", "trailers"),         Field("content-type", "application/grpc"),
+      Field("user-agent", "conclave"), Field("conclave-request-id", request_id)};
+  const std::size_t count = std::size(fields) - (request_id.empty() ? 1 : 0);
   nghttp2_data_provider provider{};
   provider.source.ptr = call;
   provider.read_callback = Http2ClientCallbacks::ReadOutput;
-  call->stream_ =
-      nghttp2_submit_request(session_, nullptr, fields, std::size(fields), &provider, call);
+  call->stream_ = nghttp2_submit_request(session_, nullptr, fields, count, &provider, call);
   CHECK_MSG(call->stream_ > 0, "no more streams on this connection");
   call->place_ = calls_.size();
   calls_.push_back(call);

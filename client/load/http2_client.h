@@ -61,10 +61,12 @@ class Http2Connection {
   Http2Connection(const Http2Connection&) = delete;
   Http2Connection& operator=(const Http2Connection&) = delete;
 
-  // Starts a call with its first message. `method` is "/package.Service/Method" and must outlive
-  // the call. With `last` there is none after it. Never calls back before it returns: without a
+  // Starts a call with its first message. `method` is "/package.Service/Method"; it and the
+  // metadata "conclave-request-id" (empty: none) must outlive the call. With `last` there is no
+  // message after it. Never calls back before it returns: without a
   // connection the call ends at the loop's next turn.
-  void Start(Http2Call* call, const std::string& method, std::string_view message, bool last);
+  void Start(Http2Call* call, const std::string& method, std::string_view message, bool last,
+             std::string_view request_id = {});
   // A further message of an open call.
   void Send(Http2Call* call, std::string_view message);
   // RST_STREAM; the call ends at once, with `status`.

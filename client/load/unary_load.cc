@@ -81,7 +81,7 @@ class UnaryLoad {
     slot.response.clear();
     deadlines_.push_back({SteadyClock::now() + options_.call_timeout, &slot, slot.number});
     loop_.connection(slot.call.connection)
-        .Start(&slot, *slot.call.method, slot.call.request, /*last=*/true);
+        .Start(&slot, *slot.call.method, slot.call.request, /*last=*/true, slot.call.request_id);
   }
 
   void Ended(Slot& slot, const absl::Status& status) {

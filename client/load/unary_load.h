@@ -22,6 +22,7 @@ struct LoadCall {
   const std::string* method = nullptr;  // "/package.Service/Method"; must outlive the call
   std::size_t connection = 0;           // number in the loop
   std::string request;                  // kept from call to call for its capacity
+  std::string request_id = {};          // metadata "conclave-request-id"; empty: none
 };
 
 // How a call ended. Times are of std::chrono::steady_clock.

@@ -76,6 +76,9 @@ void DrawStore(Random random, MemberOptions& member) {
   store.long_range_keys = OneOf<int64_t>(ranges, {1, 3, 2000});
   Random cache = random.Stream("cache");
   store.record_cache_bytes = OneOf<size_t>(cache, {0, 2'000, 16 << 20});
+  // So few that they go all the time, or more than a run makes.
+  Random results = random.Stream("results");
+  if (results.OneIn(3)) store.results = {.results_max = 8, .response_bytes_max = 60};
   member.long_read_time = Milliseconds(OneOf<int64_t>(ranges, {1, 20}));
   member.node.apply.compaction_pause = Milliseconds(OneOf<int64_t>(random, {1, 10, 200}));
   store.watch.response_bytes_max = OneOf<size_t>(random, {200, 2 << 10, 2 << 20});
@@ -231,6 +234,7 @@ std::string SwarmOptions::Describe() const {
   text += fmt::format("log       segments of {} bytes, kept {} entries, flush takes {} ms\n",
                       member.segment_bytes, member.node.log_keeper.entries_max,
                       ToMilliseconds(member.flush_time));
+  text += fmt::format("results   {} kept\n", member.store.results.results_max);
   const server::LeaseStageOptions& leases = member.node.leases;
   text += fmt::format(
       "leases    checkpoints in steps of {} ms, {} in an entry, one each {} ms; {} revokes at a "

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kvstore/request_identity.h"
 #include "raft/base/check.h"
 
 namespace conclave::sim {
@@ -71,7 +72,7 @@ std::shared_ptr<ServedCall> ServedCall::Start(const server::DispatchTable& metho
                                               MemberLane* lane, Network* network,
                                               const std::shared_ptr<ClientCall>& client,
                                               const CallRequest& request, size_t window_bytes) {
-  auto call = std::make_shared<ServedCall>(lane, network, client, request.has_leader, window_bytes);
+  auto call = std::make_shared<ServedCall>(lane, network, client, request, window_bytes);
   client->served_ = call;
   const server::Method* method = methods.Find(request.path);
   CHECK_MSG(method != nullptr, request.path);
@@ -84,15 +85,17 @@ std::shared_ptr<ServedCall> ServedCall::Start(const server::DispatchTable& metho
 }
 
 ServedCall::ServedCall(MemberLane* lane, Network* network, std::shared_ptr<ClientCall> client,
-                       bool has_leader, size_t window_bytes)
+                       const CallRequest& request, size_t window_bytes)
     : lane_(lane),
       network_(network),
       client_(std::move(client)),
-      has_leader_(has_leader),
+      has_leader_(request.has_leader),
+      request_id_(request.request_id),
       window_bytes_(window_bytes) {}
 
 std::optional<std::string_view> ServedCall::Metadata(std::string_view name) const {
   if (name == "hasleader" && has_leader_) return "true";
+  if (name == kv::kRequestIdMetadata && !request_id_.empty()) return request_id_;
   return std::nullopt;
 }
 

@@ -85,8 +85,9 @@ class ClientCall : public std::enable_shared_from_this<ClientCall> {
 
 struct CallRequest {
   std::string path;
-  std::string message;      // unary and server stream
-  bool has_leader = false;  // metadata "hasleader": fail rather than wait without a leader
+  std::string message;          // unary and server stream
+  bool has_leader = false;      // metadata "hasleader": fail rather than wait without a leader
+  std::string request_id = {};  // metadata "conclave-request-id"; empty is none
 };
 
 // The server's end; lives in the member's process and dies with it.
@@ -99,7 +100,7 @@ class ServedCall : public server::Call, public std::enable_shared_from_this<Serv
                                            const CallRequest& request, size_t window_bytes);
 
   ServedCall(MemberLane* lane, Network* network, std::shared_ptr<ClientCall> client,
-             bool has_leader, size_t window_bytes);
+             const CallRequest& request, size_t window_bytes);
 
   std::optional<std::string_view> Metadata(std::string_view name) const override;
   Instant deadline() const override { return kNever; }
@@ -127,6 +128,7 @@ class ServedCall : public server::Call, public std::enable_shared_from_this<Serv
   Network* const network_;
   const std::shared_ptr<ClientCall> client_;
   const bool has_leader_;
+  const std::string request_id_;
   const size_t window_bytes_;
   std::unique_ptr<server::StreamHandler> handler_;
   size_t queued_bytes_ = 0;

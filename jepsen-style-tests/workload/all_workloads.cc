@@ -16,6 +16,7 @@ std::span<const WorkloadEntry> AllWorkloads() {
       {.name = "register", .make = MakeRegister},
       {.name = "soup", .make = MakeSoup},
       {.name = "watch", .make = MakeWatch},
+      {.name = "write-once", .make = MakeWriteOnce},
   };
   return kAll;
 }

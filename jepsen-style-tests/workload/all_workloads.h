@@ -20,5 +20,6 @@ std::unique_ptr<Workload> MakeReader(World* world, History* history, Random rand
 std::unique_ptr<Workload> MakeRegister(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeSoup(World* world, History* history, Random random);
 std::unique_ptr<Workload> MakeWatch(World* world, History* history, Random random);
+std::unique_ptr<Workload> MakeWriteOnce(World* world, History* history, Random random);
 
 }  // namespace conclave::sim

@@ -17,6 +17,8 @@ using checker::Outcome;
 
 // A sticky client leaves its member after so many failures.
 constexpr uint64_t kPatienceWithMember = 6;
+// The longest rest before a request is sent again.
+constexpr Duration kRepeatAfterMax = Milliseconds(400);
 // Of the numbers that one client draws.
 constexpr uint64_t kNumbersPerClient = 1'000'000;
 
@@ -119,7 +121,8 @@ void Session::GoToAny() {
   if (!serving.empty()) member_ = serving[random_.Below(serving.size())];
 }
 
-Co<Session::Exchange> Session::Send(std::string path, std::string message, bool stream) {
+Co<Session::Exchange> Session::Send(std::string path, std::string message, bool stream,
+                                    std::string request_id) {
   CHECK(!std::exchange(busy_, true));
   world_->trace().Mix(client_);
   world_->trace().Mix(path);
@@ -134,7 +137,8 @@ Co<Session::Exchange> Session::Send(std::string path, std::string message, bool 
   Callback<CallEnd> ended([&](const Callback<CallEnd>::Done& done) {
     const CallRequest request{.path = path,
                               .message = stream ? std::string() : message,
-                              .has_leader = options_.has_leader};
+                              .has_leader = options_.has_leader,
+                              .request_id = request_id};
     const auto on_message = [answer, done, stream](std::string_view received) {
       *answer = received;
       if (stream) done({.status = absl::OkStatus(), .answered = true});
@@ -240,6 +244,37 @@ Co<Answer<etcdserverpb::CompactionResponse>> Session::Compact(int64_t revision, 
   request.set_revision(revision);
   request.set_physical(physical);
   return CallKv<etcdserverpb::CompactionResponse>("/etcdserverpb.KV/Compact", std::move(request));
+}
+
+Co<Answer<etcdserverpb::TxnResponse>> Session::TxnUnrecorded(etcdserverpb::TxnRequest request,
+                                                             std::string request_id) {
+  Co<Exchange> sent = Send("/etcdserverpb.KV/Txn", request.SerializeAsString(), /*stream=*/false,
+                           std::move(request_id));
+  const Exchange exchange = co_await sent;
+  co_return Conclude<etcdserverpb::TxnResponse>(exchange);
+}
+
+Co<Answer<etcdserverpb::TxnResponse>> Session::TxnOnce(etcdserverpb::TxnRequest request,
+                                                       std::string request_id,
+                                                       uint64_t attempts_max) {
+  const uint64_t operation = history_->BeginKv(client_, request, world_->NowNs());
+  Answer<etcdserverpb::TxnResponse> answer;
+  const int64_t called_ns = world_->NowNs();
+  for (uint64_t attempt = 1; attempt <= attempts_max; ++attempt) {
+    const bool open = attempt > 1;  // an earlier attempt may have been done, or may still be
+    if (open) co_await SleepUpTo(kRepeatAfterMax);
+    Answer<etcdserverpb::TxnResponse> last = co_await TxnUnrecorded(request, request_id);
+    answer = std::move(last);
+    answer.attempts = attempt;
+    // What a member refuses by itself says nothing of the attempts before.
+    if (open && answer.outcome == Outcome::kFail) answer.outcome = Outcome::kInfo;
+    if (answer.outcome != Outcome::kInfo) break;
+  }
+  answer.called_ns = called_ns;
+  answer.operation = operation;
+  history_->EndKv(operation, answer.outcome, answer.response, TextOf(answer.status),
+                  answer.returned_ns);
+  co_return answer;
 }
 
 // ---- Leases. ----

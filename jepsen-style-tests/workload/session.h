@@ -26,6 +26,7 @@ struct Answer {
   int64_t called_ns = 0;
   int64_t returned_ns = 0;  // when the client knew, or gave up
   uint64_t operation = 0;   // KvOperation::id in the history; 0 if it is not one
+  uint64_t attempts = 1;    // how often it was sent
 
   bool ok() const { return outcome == checker::Outcome::kOk; }
 };
@@ -87,6 +88,13 @@ class Session {
   Co<Answer<etcdserverpb::DeleteRangeResponse>> Delete(std::string key);
   Co<Answer<etcdserverpb::TxnResponse>> Txn(etcdserverpb::TxnRequest request);
   Co<Answer<etcdserverpb::CompactionResponse>> Compact(int64_t revision, bool physical);
+  // Under a request id, and sent again as long as nobody knows whether it was done, at most
+  // `attempts_max` times: one operation, from the first call to the last answer.
+  Co<Answer<etcdserverpb::TxnResponse>> TxnOnce(etcdserverpb::TxnRequest request,
+                                                std::string request_id, uint64_t attempts_max);
+  // Under a request id that was used before, for whatever; once, and not recorded.
+  Co<Answer<etcdserverpb::TxnResponse>> TxnUnrecorded(etcdserverpb::TxnRequest request,
+                                                      std::string request_id);
 
   // ---- Leases; the first three are recorded. ----
 
@@ -122,7 +130,8 @@ class Session {
   };
 
   // For a stream: the first message that comes back.
-  Co<Exchange> Send(std::string path, std::string message, bool stream);
+  Co<Exchange> Send(std::string path, std::string message, bool stream,
+                    std::string request_id = {});
   template <typename Response>
   static Answer<Response> Conclude(const Exchange& exchange);
   template <typename Response, typename Request>

@@ -56,7 +56,7 @@ uint32_t HashAll(const HashedState& state, int64_t revision) {
   const std::unique_ptr<Iterator> it = state.engine->NewIterator();
   // History is in already; counts, progress, kept bytes and where its state came from are each
   // member's own.
-  for (const std::string_view part : {"a", "k", "l", "m"}) {
+  for (const std::string_view part : {"a", "k", "l", "m", "o", "q"}) {
     for (it->Seek(part); it->Valid() && it->key().starts_with(part); it->Next()) {
       if (it->key() == kCompactedKey || it->key() == kInstalledKey || it->key() == kKeptBytesKey) {
         continue;

@@ -22,7 +22,7 @@ struct HashedState {
 uint32_t HashHistory(const HashedState& state, int64_t revision);
 
 // Of everything replicated: history up to `revision`, the newest, latest records, leases, members,
-// alarms.
+// alarms, results of requests.
 uint32_t HashAll(const HashedState& state, int64_t revision);
 
 }  // namespace conclave::kv

@@ -5,6 +5,7 @@
 //   h <key, escaped> <main> <sub>   pointer: the key changed at this revision; newest first
 //   k <key>                         the key's latest record; absent if the key is
 //   m/<name>                        small state: position in the log, members, alarms and so on
+//   o <index>, q <request id>       results of writes with a request id (result_table.h)
 //   r <main> <sub>                  history: the event of this revision
 //   a, l                            attachments and leases (lessor.h)
 //
@@ -24,6 +25,8 @@ inline constexpr char kCountPrefix = 'c';
 inline constexpr char kPointerPrefix = 'h';
 inline constexpr char kLatestPrefix = 'k';
 inline constexpr char kHistoryPrefix = 'r';
+inline constexpr char kResultOrderPrefix = 'o';
+inline constexpr char kResultPrefix = 'q';
 
 // Names of the small state.
 inline constexpr std::string_view kFormatKey = "m/format";  // number of this layout
@@ -34,6 +37,7 @@ inline constexpr std::string_view kCompactedKey =
     "m/compacted";                                           // how far this member's removal got
 inline constexpr std::string_view kKeptBytesKey = "m/kept";  // kept_bytes.h, of this member
 inline constexpr std::string_view kInstalledKey = "m/installed";  // Store::MarkInstalled
+inline constexpr std::string_view kResultsKey = "m/results";      // totals of result_table.h
 inline constexpr std::string_view kMemberPrefix = "m/member/";    // + id
 inline constexpr std::string_view kRemovedPrefix = "m/removed/";  // + id of a former member
 inline constexpr std::string_view kAlarmPrefix = "m/alarm/";      // + member id, type

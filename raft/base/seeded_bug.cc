@@ -214,6 +214,18 @@ constexpr Story kStories[] = {
     {kQuotaAlarmKept, "an alarm for the quota stays on when there is room again",
      "space: never over"},
     {kQuotaIgnored, "a store goes on to grow beyond its quota", "space: quota passed"},
+    // ---- Results of requests. ----
+    {kResultNotConsulted, "a request is carried out each time that it comes under its id",
+     "exactly-once: applied-twice"},
+    {kResultsNotWritten, "the results of requests are kept in memory alone",
+     "raft: state machine safety"},
+    {kResultsNotInSnapshot, "a snapshot leaves the results of requests out",
+     "raft: state machine safety"},
+    {kResultsCountedFromStart, "every run of a member counts the results from zero",
+     "state-hashes: state-diverged"},
+    {kReusedIdAnswered, "a request gets the answer of another one that had its id",
+     "exactly-once: reused-id-answered"},
+    // ---- Records in memory. ----
     {kCacheMissesDelete, "the record cache keeps what a delete removed",
      "raft: state machine safety; watch-rules: watch-wrong-event"},
 };

@@ -131,6 +131,12 @@
   BUG(kKeptBytesOnlyGrow, 101)        \
   BUG(kQuotaAlarmKept, 102)           \
   BUG(kQuotaIgnored, 103)             \
+  /* Results of requests. */          \
+  BUG(kResultNotConsulted, 104)       \
+  BUG(kResultsNotWritten, 105)        \
+  BUG(kResultsNotInSnapshot, 106)     \
+  BUG(kResultsCountedFromStart, 107)  \
+  BUG(kReusedIdAnswered, 108)         \
   /* Records in memory. */            \
   BUG(kCacheMissesDelete, 116)
 

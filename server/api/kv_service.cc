@@ -106,7 +106,7 @@ template <typename Response>
 void Write(const ApiContext& context, const CallRef& call, const absl::Status& valid,
            kv::CommandKind kind, std::string_view bytes) {
   if (!valid.ok()) return call->Finish(valid);
-  ProposeAndReply<Response>(context, call, kind, bytes);
+  ProposeOnceAndReply<Response>(context, call, kind, bytes, bytes);
 }
 
 void Put(const ApiContext& context, const CallRef& call, PutRequest& request,
@@ -165,20 +165,21 @@ void Compact(const ApiContext& context, const CallRef& call, CompactionRequest& 
   const bool physical = request.physical();
   const int64_t revision = request.revision();
   if (absl::Status status = CheckSize(context, bytes); !status.ok()) return call->Finish(status);
-  context.node->Propose(kv::CommandKind::kCompact, bytes,
-                        [context, call, physical, revision](kv::ApplyResult result) {
-                          const bool compacted =
-                              result.status.ok() || result.status == kv::ErrCompacted();
-                          if (!physical || !compacted)
-                            return ReplyCompaction(context, call, result);
-                          // A physical compaction also waits for one asked for earlier, and then
-                          // repeats its error.
-                          context.node->apply().WhenCompacted(
-                              std::min(revision, context.node->store().compact_revision()),
-                              [context, call, result = std::move(result)]() mutable {
-                                ReplyCompaction(context, call, result);
-                              });
-                        });
+  const absl::StatusOr<kv::RequestIdentity> identity = IdentityOf(*call, bytes);
+  if (!identity.ok()) return call->Finish(identity.status());
+  context.node->Propose(
+      kv::CommandKind::kCompact, bytes,
+      [context, call, physical, revision](kv::ApplyResult result) {
+        const bool compacted = result.status.ok() || result.status == kv::ErrCompacted();
+        if (!physical || !compacted) return ReplyCompaction(context, call, result);
+        // A physical compaction also waits for one asked for earlier, and then repeats its error.
+        context.node->apply().WhenCompacted(
+            std::min(revision, context.node->store().compact_revision()),
+            [context, call, result = std::move(result)]() mutable {
+              ReplyCompaction(context, call, result);
+            });
+      },
+      *identity);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ int64_t NextLeaseId(const Node& node, uint64_t& counter) {
 }
 
 void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& request,
-           uint64_t& counter) {
+           std::string_view as_sent, uint64_t& counter) {
   absl::Status space = CheckQuota(context, kv::kSpaceForLease);
   if (space.ok()) space = CheckSpace(context);
   if (!space.ok()) return call->Finish(space);
@@ -42,13 +42,14 @@ void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& re
       kv::MinLeaseTtlSeconds(context.node->election_timeout(), context.node->heartbeat_interval());
   if (request.ttl() < min_ttl) request.set_ttl(min_ttl);
   if (request.id() == 0) request.set_id(NextLeaseId(*context.node, counter));
-  ProposeAndReply<LeaseGrantResponse>(context, call, kv::CommandKind::kLeaseGrant,
-                                      request.SerializeAsString());
+  ProposeOnceAndReply<LeaseGrantResponse>(context, call, kv::CommandKind::kLeaseGrant,
+                                          request.SerializeAsString(), as_sent);
 }
 
 void Revoke(const ApiContext& context, const CallRef& call, LeaseRevokeRequest&,
             std::string_view bytes) {
-  ProposeAndReply<LeaseRevokeResponse>(context, call, kv::CommandKind::kLeaseRevoke, bytes);
+  ProposeOnceAndReply<LeaseRevokeResponse>(context, call, kv::CommandKind::kLeaseRevoke, bytes,
+                                           bytes);
 }
 
 void Leases(const ApiContext& context, const CallRef& call, LeaseLeasesRequest&, std::string_view) {
@@ -155,7 +156,7 @@ void AddLeaseService(DispatchTable& table, const ApiContext& context) {
   AddUnary<LeaseGrantRequest>(
       table, "/etcdserverpb.Lease/LeaseGrant", context,
       [counter](const ApiContext& c, const CallRef& call, LeaseGrantRequest& request,
-                std::string_view) { Grant(c, call, request, *counter); });
+                std::string_view bytes) { Grant(c, call, request, bytes, *counter); });
   AddUnary<LeaseRevokeRequest>(table, "/etcdserverpb.Lease/LeaseRevoke", context, Revoke);
   AddUnary<LeaseLeasesRequest>(table, "/etcdserverpb.Lease/LeaseLeases", context, Leases);
   AddUnary<LeaseTimeToLiveRequest>(

@@ -41,6 +41,13 @@ absl::Status CheckSize(const ApiContext& context, std::string_view request) {
   return kv::ErrRequestTooLarge();
 }
 
+absl::StatusOr<kv::RequestIdentity> IdentityOf(const Call& call, std::string_view as_sent) {
+  const std::optional<std::string_view> id = call.Metadata(kv::kRequestIdMetadata);
+  if (!id) return kv::RequestIdentity();
+  if (!kv::IsRequestId(*id)) return kv::ErrBadRequestId();
+  return kv::RequestIdentity{.id = *id, .fingerprint = kv::FingerprintOf(as_sent)};
+}
+
 absl::Status CheckQuota(const ApiContext& context, uint64_t bytes) {
   if (bytes == 0 || context.node->space().HasRoomFor(bytes)) return absl::OkStatus();
   SIM_REACHED("api.space.over_quota");

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "kvstore/store.h"
 #include "server/rpc/call.h"
 #include "server/rpc/dispatch.h"
@@ -72,19 +73,35 @@ absl::Status CheckQuota(const ApiContext& context, uint64_t bytes);
 // room in the logs. Applying refuses it as well, which decides.
 absl::Status CheckSpace(const ApiContext& context);
 
-// Replicates `request` as it came and answers with the response type `R` of the result, its header
-// filled.
+// The identity that the client has given this write, `as_sent` its bytes; none if it did not.
+// ErrBadRequestId. Points into the call.
+absl::StatusOr<kv::RequestIdentity> IdentityOf(const Call& call, std::string_view as_sent);
+
+// Replicates `request` and answers with the response type `R` of the result, its header filled.
 template <typename R>
 void ProposeAndReply(const ApiContext& context, const CallRef& call, kv::CommandKind kind,
-                     std::string_view request) {
+                     std::string_view request, const kv::RequestIdentity& identity = {}) {
   if (absl::Status status = CheckSize(context, request); !status.ok()) return call->Finish(status);
   Node* node = context.node;
-  node->Propose(kind, request, [node, call](kv::ApplyResult result) {
-    if (!result.status.ok()) return call->Finish(result.status);
-    R& response = std::get<R>(result.response);
-    node->FillHeader(response.mutable_header());
-    call->Reply(response);
-  });
+  node->Propose(
+      kind, request,
+      [node, call](kv::ApplyResult result) {
+        if (!result.status.ok()) return call->Finish(result.status);
+        R& response = std::get<R>(result.response);
+        node->FillHeader(response.mutable_header());
+        call->Reply(response);
+      },
+      identity);
+}
+
+// Likewise, of a kind that takes an identity, with the call's. `as_sent` is what the client sent,
+// which most requests are still.
+template <typename R>
+void ProposeOnceAndReply(const ApiContext& context, const CallRef& call, kv::CommandKind kind,
+                         std::string_view request, std::string_view as_sent) {
+  const absl::StatusOr<kv::RequestIdentity> identity = IdentityOf(*call, as_sent);
+  if (!identity.ok()) return call->Finish(identity.status());
+  ProposeAndReply<R>(context, call, kind, request, *identity);
 }
 
 // Registers a unary method whose request is `Request`: parses it, checks what a learner may do and

@@ -1,6 +1,7 @@
 #include "server/http2/request_headers.h"
 
 #include "fmt/format.h"
+#include "kvstore/request_identity.h"
 #include "server/http2/grpc_text.h"
 
 namespace conclave::server {
@@ -32,6 +33,8 @@ void RequestHeaders::Add(std::string_view name, std::string_view value) {
     Keep(kClientApiVersion, value);
   } else if (name == "grpcgateway-accept") {
     Keep(kGatewayAccept, value);
+  } else if (name == kv::kRequestIdMetadata) {
+    Keep(kRequestId, value);
   }
 }
 
@@ -41,6 +44,7 @@ std::optional<std::string_view> RequestHeaders::Metadata(std::string_view name) 
   if (name == "hasleader") return Get(kHasLeader);
   if (name == "client-api-version") return Get(kClientApiVersion);
   if (name == "grpcgateway-accept") return Get(kGatewayAccept);
+  if (name == kv::kRequestIdMetadata) return Get(kRequestId);
   return std::nullopt;
 }
 

@@ -1,6 +1,6 @@
 // What the server keeps of a gRPC request's headers: the method, whether it is gRPC at all, the
-// timeout, and the few metadata that etcd's services read (reference: wire section 1.1). All others
-// pass by uncopied. On the call's lane.
+// timeout, and the few metadata that services read (reference: wire section 1.1; and our own,
+// kvstore/request_identity.h). All others pass by uncopied. On the call's lane.
 #pragma once
 
 #include <array>
@@ -56,6 +56,7 @@ class RequestHeaders {
     kHasLeader,
     kClientApiVersion,
     kGatewayAccept,
+    kRequestId,
     kPath,         // only an unknown one
     kContentType,  // only one that is not gRPC's
     kVerb,         // only if it is not POST

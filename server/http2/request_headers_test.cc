@@ -51,12 +51,14 @@ TEST_F(RequestHeadersTest, KeepsTheMetadataThatServicesReadAndNoOther) {
                                         {"hasleader", "true"},
                                         {"client-api-version", "3.6"},
                                         {"grpcgateway-accept", ""},
+                                        {"conclave-request-id", "0123456789abcdef"},
                                         {"user-agent", "grpc-go"}});
   EXPECT_EQ(headers.Metadata("token"), "abc.1");
   EXPECT_EQ(headers.Metadata("authorization"), "Bearer x");
   EXPECT_EQ(headers.Metadata("hasleader"), "true");
   EXPECT_EQ(headers.Metadata("client-api-version"), "3.6");
   EXPECT_EQ(headers.Metadata("grpcgateway-accept"), "");
+  EXPECT_EQ(headers.Metadata("conclave-request-id"), "0123456789abcdef");
   EXPECT_FALSE(headers.Metadata("user-agent").has_value());
 }
 

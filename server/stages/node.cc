@@ -110,13 +110,14 @@ void Node::Start() {
   raft_.Wake();
 }
 
-void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done) {
+void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done,
+                   const kv::RequestIdentity& identity) {
   if (core_.commit() - core_.applied() > options_.unapplied_entries_max) {
     SIM_REACHED("stages.proposal.too_many_unapplied");
     done({.status = kv::ErrTooManyRequests(), .response = {}});
     return;
   }
-  proposer_.Propose(kind, request, std::move(done));
+  proposer_.Propose(kind, request, std::move(done), identity);
 }
 
 void Node::ChangeMembers(kv::CommandKind kind, std::string_view request,

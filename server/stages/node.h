@@ -115,7 +115,8 @@ class Node : private RaftStageOwner {
 
   // Replicates and applies a command; `done` gets the result of applying or an error of the errors
   // table.
-  void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done);
+  void Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done,
+               const kv::RequestIdentity& identity = {});
   // A command that changes the members, with the change of the configuration that it stands for
   // (none for a change of URLs). As the present leader, or fails with ErrNotLeader, and then it has
   // certainly not been done. Whoever proposes it has asked Store::CheckMemberChange while

@@ -26,10 +26,11 @@ Proposer::~Proposer() {
   if (timer_ != 0) lane_->CancelTimer(timer_);
 }
 
-void Proposer::Propose(kv::CommandKind kind, std::string_view request, Done done) {
+void Proposer::Propose(kv::CommandKind kind, std::string_view request, Done done,
+                       const kv::RequestIdentity& identity) {
   Request entry;
   entry.done = std::move(done);
-  Add(kind, request, std::move(entry));
+  Add(kind, request, std::move(entry), identity);
 }
 
 void Proposer::ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term,
@@ -46,7 +47,8 @@ void Proposer::ProposeChange(kv::CommandKind kind, std::string_view request,
   Add(kind, request, std::move(entry));
 }
 
-void Proposer::Add(kv::CommandKind kind, std::string_view request, Request entry) {
+void Proposer::Add(kv::CommandKind kind, std::string_view request, Request entry,
+                   const kv::RequestIdentity& identity) {
   if (requests_.size() >= options_.requests_max || bytes_ + request.size() > options_.bytes_max) {
     ++failed_total_;
     entry.done({.status = kv::ErrTooManyRequests(), .response = {}});
@@ -54,7 +56,7 @@ void Proposer::Add(kv::CommandKind kind, std::string_view request, Request entry
   }
   const uint64_t id = next_request_id_++;
   entry.payload = kv::EncodeCommand(
-      {.kind = kind, .proposer = options_.member.value(), .request_id = id}, request);
+      {.kind = kind, .proposer = options_.member.value(), .request_id = id}, request, identity);
   bytes_ += entry.payload.size();
   requests_.emplace(id, std::move(entry));
   deadlines_.emplace_back(lane_->Now() + options_.timeout, id);

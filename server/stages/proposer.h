@@ -44,8 +44,9 @@ class Proposer {
   Proposer& operator=(const Proposer&) = delete;
 
   // `done` runs once, on the lane: with the result of applying, or with an error of the errors
-  // table.
-  void Propose(kv::CommandKind kind, std::string_view request, Done done);
+  // table. `identity` goes with the command, wherever it is passed on to.
+  void Propose(kv::CommandKind kind, std::string_view request, Done done,
+               const kv::RequestIdentity& identity = {});
   // Likewise, but only as the leader of `term`: fails with ErrNotLeader rather than being passed on
   // or tried again. For decisions that are the leader's own, such as the end of a lease.
   void ProposeAsLeader(kv::CommandKind kind, std::string_view request, raft::Term term, Done done);
@@ -87,7 +88,8 @@ class Proposer {
     std::vector<raft::MemberChange> changes;
   };
 
-  void Add(kv::CommandKind kind, std::string_view request, Request entry);
+  void Add(kv::CommandKind kind, std::string_view request, Request entry,
+           const kv::RequestIdentity& identity = {});
   raft::ProposalId AttemptId(uint64_t request_id, uint16_t attempt) const;
   uint64_t RequestIdOf(raft::ProposalId attempt) const;
   // Makes the request part of an attempt in `term`; nullopt if it is not to be proposed now.

@@ -54,6 +54,23 @@ class ProposerTest : public ::testing::Test {
       [this] { ++wakes_; }};
 };
 
+TEST_F(ProposerTest, TheIdentityGoesWithEveryAttempt) {
+  SetLeader(kOther, 1);
+  proposer_.Propose(kv::CommandKind::kPut, "a", [](kv::ApplyResult) {},
+                    {.id = "an-id-of-nobody-else", .fingerprint = 5});
+  const std::vector<Proposal> first = Take(1, 1);
+  proposer_.OnAppliedTerm(Term(2));
+  SetLeader(kOther, 2);
+  const std::vector<Proposal> second = Take(2, 1);
+  for (const Proposal& proposal : {first[0], second[0]}) {
+    const auto command = kv::DecodeCommand(proposal.payload.view());
+    ASSERT_TRUE(command.ok());
+    EXPECT_EQ(command->identity.id, "an-id-of-nobody-else");
+    EXPECT_EQ(command->identity.fingerprint, 5u);
+    EXPECT_EQ(command->request, "a");
+  }
+}
+
 TEST_F(ProposerTest, AnswersOnceWithTheResultOfApplying) {
   SetLeader(kOther, 1);
   Put("a");
