@@ -38,6 +38,13 @@ constexpr ClientError kRequestTooLarge{Code::kInvalidArgument, "etcdserver: requ
 // Unknown, not ResourceExhausted: etcd hands out its client-side error here (reference: note A of
 // the error table).
 constexpr ClientError kTooManyRequests{Code::kUnknown, "etcdserver: too many requests"};
+// The same words, which clients know, and the code that they take them for: it is memory that a
+// range has found none of.
+constexpr ClientError kTooManyRangeBytes{Code::kResourceExhausted, "etcdserver: too many requests"};
+constexpr ClientError kStreamOfSortedRange{Code::kUnimplemented,
+                                           "RangeStream does not support custom sort orders"};
+constexpr ClientError kStreamOfFilteredRange{Code::kUnimplemented,
+                                             "RangeStream does not support revision filters"};
 constexpr ClientError kMemberExists{Code::kFailedPrecondition,
                                     "etcdserver: member ID already exist"};
 constexpr ClientError kPeerUrlExists{Code::kFailedPrecondition,
@@ -94,6 +101,9 @@ absl::Status ErrLeaseExists() { return StatusOf(kLeaseExists); }
 absl::Status ErrLeaseTtlTooLarge() { return StatusOf(kLeaseTtlTooLarge); }
 absl::Status ErrRequestTooLarge() { return StatusOf(kRequestTooLarge); }
 absl::Status ErrTooManyRequests() { return StatusOf(kTooManyRequests); }
+absl::Status ErrTooManyRangeBytes() { return StatusOf(kTooManyRangeBytes); }
+absl::Status ErrStreamOfSortedRange() { return StatusOf(kStreamOfSortedRange); }
+absl::Status ErrStreamOfFilteredRange() { return StatusOf(kStreamOfFilteredRange); }
 absl::Status ErrMemberExists() { return StatusOf(kMemberExists); }
 absl::Status ErrPeerUrlExists() { return StatusOf(kPeerUrlExists); }
 absl::Status ErrMemberNotEnoughStarted() { return StatusOf(kMemberNotEnoughStarted); }

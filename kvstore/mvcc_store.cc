@@ -10,6 +10,7 @@
 #include "kvstore/mvcc/hash.h"
 #include "kvstore/mvcc/kept_bytes.h"
 #include "kvstore/mvcc/range.h"
+#include "kvstore/mvcc/range_view.h"
 #include "kvstore/mvcc/txn.h"
 #include "kvstore/mvcc/write_txn.h"
 #include "raft/base/check.h"
@@ -285,11 +286,26 @@ absl::Status MvccStore::Range(const etcdserverpb::RangeRequest& request,
   return absl::OkStatus();
 }
 
-std::optional<RangeWork> MvccStore::PrepareLongRange(
-    const etcdserverpb::RangeRequest& request) const {
-  if (!MayBeLong(*keys_, request, options_.long_range_keys)) return std::nullopt;
-  if (!CheckReadable(*keys_, request.revision()).ok()) return std::nullopt;
-  SIM_REACHED("kv.range.long");
+absl::StatusOr<bool> MvccStore::RangeIfShort(const etcdserverpb::RangeRequest& request,
+                                             etcdserverpb::RangeResponse* response) const {
+  CHECK_MSG(keys_->drain.empty(), "a read in the middle of a drain");
+  if (absl::Status status = CheckReadable(*keys_, request.revision()); !status.ok()) return status;
+  if (MayBeLong(*keys_, request, options_.long_range_keys)) {
+    SIM_REACHED("kv.range.long");
+    return false;
+  }
+  return ReadShortRange(*keys_, request, options_.long_range_bytes, *response);
+}
+
+absl::StatusOr<std::unique_ptr<RangeView>> MvccStore::ViewRange(
+    const etcdserverpb::RangeRequest& request, const RangeProgress& progress) const {
+  const int64_t revision = progress.revision > 0 ? progress.revision : request.revision();
+  if (absl::Status status = CheckReadable(*keys_, revision); !status.ok()) return status;
+  return std::make_unique<RangeView>(*keys_, request, progress);
+}
+
+absl::StatusOr<RangeWork> MvccStore::PrepareRange(const etcdserverpb::RangeRequest& request) const {
+  if (absl::Status status = CheckReadable(*keys_, request.revision()); !status.ok()) return status;
   return [range = std::make_unique<LongRange>(*keys_, request)](
              etcdserverpb::RangeResponse* response) { range->Read(*response); };
 }

@@ -44,8 +44,11 @@ class MvccStore final : public Store {
 
   absl::Status Range(const etcdserverpb::RangeRequest& request,
                      etcdserverpb::RangeResponse* response) const override;
-  std::optional<RangeWork> PrepareLongRange(
-      const etcdserverpb::RangeRequest& request) const override;
+  absl::StatusOr<bool> RangeIfShort(const etcdserverpb::RangeRequest& request,
+                                    etcdserverpb::RangeResponse* response) const override;
+  absl::StatusOr<std::unique_ptr<RangeView>> ViewRange(
+      const etcdserverpb::RangeRequest& request, const RangeProgress& progress) const override;
+  absl::StatusOr<RangeWork> PrepareRange(const etcdserverpb::RangeRequest& request) const override;
   absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                            etcdserverpb::TxnResponse* response) const override;
   absl::StatusOr<HashWork> PrepareHashKv(int64_t revision) const override;

@@ -21,6 +21,7 @@
 #include "kvstore/engine/engine.h"
 #include "kvstore/lease/lessor.h"
 #include "kvstore/mvcc/history.h"
+#include "kvstore/mvcc/range_view.h"
 #include "kvstore/proto/rpc.pb.h"
 #include "kvstore/watch/watch_hub.h"
 
@@ -52,8 +53,11 @@ struct ResultTableOptions {
 
 struct StoreOptions {
   WatchOptions watch;
-  size_t compaction_batch = 1000;        // events looked at per CompactStep
-  int64_t long_range_keys = 2000;        // a range of more keys is read in the background
+  size_t compaction_batch = 1000;  // events looked at per CompactStep
+  // A range that may have more keys than this, or turns out to have more bytes, is read in the
+  // background.
+  int64_t long_range_keys = 2000;
+  size_t long_range_bytes = 1 << 20;
   size_t record_cache_bytes = 16 << 20;  // of latest records in memory (record_cache.h)
   ResultTableOptions results = {};
   uint64_t seed = 0;  // spreads progress notifications
@@ -82,7 +86,7 @@ struct HashResult {
 // Sums a state up as it was when this was made, however much there is: for another lane. The engine
 // must outlive it.
 using HashWork = absl::AnyInvocable<HashResult()>;
-// Likewise reads a range.
+// Likewise reads a range, whole.
 using RangeWork = absl::AnyInvocable<void(etcdserverpb::RangeResponse* response)>;
 
 class Store : public History {
@@ -142,9 +146,17 @@ class Store : public History {
 
   virtual absl::Status Range(const etcdserverpb::RangeRequest& request,
                              etcdserverpb::RangeResponse* response) const = 0;
-  // The same of a range that may be long (StoreOptions::long_range_keys), as of now, to be read on
-  // another lane; nothing if it is short, or an error: then Range is the thing to call.
-  virtual std::optional<RangeWork> PrepareLongRange(
+  // As Range, unless it is long (StoreOptions::long_range_keys, long_range_bytes): then false, the
+  // response is not whole, and it is for one of the next two.
+  virtual absl::StatusOr<bool> RangeIfShort(const etcdserverpb::RangeRequest& request,
+                                            etcdserverpb::RangeResponse* response) const = 0;
+  // A range that is IsInKeyOrder, to be read on another lane piece by piece, from the beginning or
+  // on from where another view has come. Errors: as of Range; compacted also if the revision of
+  // `progress` has been compacted since.
+  virtual absl::StatusOr<std::unique_ptr<RangeView>> ViewRange(
+      const etcdserverpb::RangeRequest& request, const RangeProgress& progress) const = 0;
+  // Any other, as of now, to be read and sorted whole on another lane.
+  virtual absl::StatusOr<RangeWork> PrepareRange(
       const etcdserverpb::RangeRequest& request) const = 0;
   // A transaction that writes nothing (IsReadOnly of validate.h).
   virtual absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,

@@ -38,6 +38,7 @@ ApiOptions ApiOptionsOf(const ServerConfig& config) {
   options.max_request_bytes = static_cast<size_t>(config.max_request_bytes);
   options.reported_version = config.reported_version;
   options.quota_bytes = QuotaBytesOf(config);
+  options.ranges.budget.bytes = static_cast<uint64_t>(config.range_memory_bytes);
   return options;
 }
 
@@ -152,6 +153,7 @@ void Server::StartNode(uint64_t seed) {
   OnMembersChanged();
   leader_guard_ = std::make_unique<LeaderGuard>(loop_, node_->election_timeout());
   lease_keeper_ = std::make_unique<LeaseKeeper>(node_.get(), peers_.get());
+  range_budget_ = std::make_unique<RangeBudget>(api_options_.ranges.budget, loop_);
   member_keeper_ = std::make_unique<MemberKeeper>(
       MemberKeeperOptionsOf(config_, storage_->data_dir->identity()), node_.get(), peers_.get());
 }
@@ -161,6 +163,7 @@ absl::Status Server::StartClients() {
                            .leader_guard = leader_guard_.get(),
                            .lease_keeper = lease_keeper_.get(),
                            .member_keeper = member_keeper_.get(),
+                           .range_budget = range_budget_.get(),
                            .options = &api_options_};
   AddKvService(methods_, context);
   AddWatchService(methods_, context);
@@ -169,7 +172,8 @@ absl::Status Server::StartClients() {
   AddMaintenanceService(methods_, context);
   AddHealthService(methods_, context);
 
-  telemetry_ = std::make_unique<Telemetry>(config_, methods_, node_.get(), peers_.get(), storage_);
+  telemetry_ = std::make_unique<Telemetry>(config_, methods_, node_.get(), peers_.get(), storage_,
+                                           range_budget_.get());
 
   ServerContext shared;
   shared.loop = loop_;

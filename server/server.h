@@ -77,6 +77,7 @@ class Server : private NodeObserver {
   std::unique_ptr<LeaderGuard> leader_guard_;
   std::unique_ptr<LeaseKeeper> lease_keeper_;
   std::unique_ptr<MemberKeeper> member_keeper_;
+  std::unique_ptr<RangeBudget> range_budget_;
   DispatchTable methods_;
   std::unique_ptr<Telemetry> telemetry_;
   std::unique_ptr<Http2Server> clients_;

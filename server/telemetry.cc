@@ -10,10 +10,11 @@
 namespace conclave::server {
 
 Telemetry::Telemetry(const ServerConfig& config, const DispatchTable& methods, Node* node,
-                     PeerNetwork* peers, Storage* storage)
+                     PeerNetwork* peers, Storage* storage, const RangeBudget* range_budget)
     : node_(node),
       peers_(peers),
       storage_(storage),
+      range_budget_(range_budget),
       quota_bytes_(QuotaBytesOf(config)),
       grpc_(registry_, methods.All(), config.metrics == "extensive"),
       server_(registry_,
@@ -81,6 +82,10 @@ ServerReading Telemetry::Read() const {
   reading.watch_events_sent = watches.events_sent;
   reading.leases = store.lessor().size();
   reading.leases_expired = counters.leases_expired;
+  const RangeBudgetStats ranges = range_budget_->stats();
+  reading.range_bytes = ranges.bytes;
+  reading.ranges_waiting = ranges.waiting;
+  reading.ranges_refused = ranges.refused;
   for (const PeerStats& peer : peers_->stats()) {
     reading.peers.push_back({.peer = peer.peer,
                              .connected = peer.connected,

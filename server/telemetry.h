@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "server/api/range_budget.h"
 #include "server/api/service.h"
 #include "server/config/config.h"
 #include "server/http2/http_route.h"
@@ -20,7 +21,7 @@ class Telemetry {
  public:
   // Nothing is owned; `methods` must be complete. Becomes the log's sync observer.
   Telemetry(const ServerConfig& config, const DispatchTable& methods, Node* node,
-            PeerNetwork* peers, Storage* storage);
+            PeerNetwork* peers, Storage* storage, const RangeBudget* range_budget);
   ~Telemetry();
   Telemetry(const Telemetry&) = delete;
   Telemetry& operator=(const Telemetry&) = delete;
@@ -40,6 +41,7 @@ class Telemetry {
   Node* const node_;
   PeerNetwork* const peers_;
   Storage* const storage_;
+  const RangeBudget* const range_budget_;
   const int64_t quota_bytes_;
   MetricRegistry registry_;
   GrpcMetrics grpc_;

@@ -85,6 +85,11 @@ class Connection:
         """A bidirectional call over an iterator of requests; returns the iterator of responses, a grpc.Call too."""
         return self._callable(self._channel.stream_stream, name)(requests, timeout=timeout_s)
 
+    def chunks(self, name: str, request=None, timeout_s: float = 600, **fields):
+        """A call that is answered by a stream; returns the iterator of responses, a grpc.Call too."""
+        return self._callable(self._channel.unary_stream, name)(
+            request or request_of(name, **fields), timeout=timeout_s)
+
     def undecoded(self, name: str):
         """A unary method as a callable from an encoded request to the encoded response."""
         return self._channel.unary_unary(_path(name))

@@ -68,6 +68,20 @@ void DrawMembership(Random random, MemberOptions& member) {
   keeper.health_interval = Milliseconds(OneOf<int64_t>(random, {500, 5000}));
 }
 
+// Where memory is short, nobody who has stopped holds it for long.
+void DrawRangeReplies(Random random, MemberOptions& member) {
+  member.store.long_range_bytes = OneOf<size_t>(random, {1, 100, 1 << 20});
+  server::RangeReplyOptions& ranges = member.api.ranges;
+  ranges.first_chunk_keys = OneOf<size_t>(random, {1, 3, 10});
+  ranges.whole_bytes_max = OneOf<size_t>(random, {300, 1 << 20});
+  ranges.part_bytes = OneOf<size_t>(random, {500, 256 << 10});
+  ranges.view_age_max = Milliseconds(OneOf<int64_t>(random, {1, 100, 60'000}));
+  if (!Chance(random, 30)) return;
+  ranges.budget.bytes = OneOf<uint64_t>(random, {1 << 20, 8 << 20});
+  ranges.room_check_interval = Milliseconds(100);
+  ranges.stalled_max = Seconds(2);
+}
+
 void DrawStore(Random random, MemberOptions& member) {
   kv::StoreOptions& store = member.store;
   store.seed = random.Next();
@@ -205,6 +219,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   DrawRaft(random.Stream("raft"), world.member);
   DrawMembership(random.Stream("membership"), world.member);
   DrawStore(random.Stream("store"), world.member);
+  DrawRangeReplies(random.Stream("range replies"), world.member);
   DrawLeases(random.Stream("leases"), world.member.node.leases);
   DrawSnapshots(random.Stream("snapshots"), world.member);
   DrawQuota(random.Stream("quota"), world.member);

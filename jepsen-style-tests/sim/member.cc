@@ -117,6 +117,7 @@ struct Member::Process : server::NodeObserver {
   std::unique_ptr<server::LeaderGuard> guard;
   std::unique_ptr<server::LeaseKeeper> leases;
   std::unique_ptr<server::MemberKeeper> membership;
+  std::unique_ptr<server::RangeBudget> range_budget;
   server::DispatchTable methods;
   std::vector<std::weak_ptr<ServedCall>> calls;
   size_t forget_at = 64;
@@ -246,11 +247,14 @@ void Member::Serve() {
   process.leases = std::make_unique<server::LeaseKeeper>(process.node.get(), &process.links);
   process.membership = std::make_unique<server::MemberKeeper>(options_.membership,
                                                               process.node.get(), &process.links);
+  process.range_budget =
+      std::make_unique<server::RangeBudget>(options_.api.ranges.budget, &process.lane);
   process.node->SetObserver(&process);
   const server::ApiContext context{.node = process.node.get(),
                                    .leader_guard = process.guard.get(),
                                    .lease_keeper = process.leases.get(),
                                    .member_keeper = process.membership.get(),
+                                   .range_budget = process.range_budget.get(),
                                    .options = &options_.api};
   server::AddKvService(process.methods, context);
   server::AddLeaseService(process.methods, context);

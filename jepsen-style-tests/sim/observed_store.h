@@ -57,9 +57,17 @@ class ObservedStore final : public kv::Store {
 
   absl::Status Range(const etcdserverpb::RangeRequest& request,
                      etcdserverpb::RangeResponse* response) const override;
-  std::optional<kv::RangeWork> PrepareLongRange(
+  absl::StatusOr<bool> RangeIfShort(const etcdserverpb::RangeRequest& request,
+                                    etcdserverpb::RangeResponse* response) const override {
+    return store_->RangeIfShort(request, response);
+  }
+  absl::StatusOr<std::unique_ptr<kv::RangeView>> ViewRange(
+      const etcdserverpb::RangeRequest& request, const kv::RangeProgress& progress) const override {
+    return store_->ViewRange(request, progress);
+  }
+  absl::StatusOr<kv::RangeWork> PrepareRange(
       const etcdserverpb::RangeRequest& request) const override {
-    return store_->PrepareLongRange(request);
+    return store_->PrepareRange(request);
   }
   absl::Status ReadOnlyTxn(const etcdserverpb::TxnRequest& request,
                            etcdserverpb::TxnResponse* response) const override;

@@ -40,6 +40,15 @@ void ClientCall::Deliver(std::string message) {
   Take(message);
 }
 
+// Only answers of unary calls come in parts, and those are read as they come.
+void ClientCall::DeliverPart(std::string_view part, bool last) {
+  if (over_) return;
+  CHECK(reading_);
+  ToServer([bytes = part.size()](ServedCall& served) { served.OnTaken(bytes); });
+  parts_ += part;
+  if (last && events_.message) events_.message(std::exchange(parts_, {}));
+}
+
 void ClientCall::Take(const std::string& message) {
   ToServer([bytes = message.size()](ServedCall& served) { served.OnTaken(bytes); });
   if (events_.message) events_.message(message);
@@ -114,6 +123,27 @@ void ServedCall::SendBytes(std::string_view message) {
   queued_bytes_ += message.size();
   blocked_ |= queued_bytes_ >= window_bytes_;
   ToClient([message = std::string(message)](ClientCall& client) { client.Deliver(message); });
+}
+
+void ServedCall::BeginMessage(size_t bytes) {
+  if (!open()) return;
+  CHECK(part_bytes_left_ == 0);
+  part_bytes_left_ = bytes;
+}
+
+void ServedCall::SendPart(std::string_view part) {
+  if (!open()) return;
+  CHECK(!part.empty() && part.size() <= part_bytes_left_);
+  part_bytes_left_ -= part.size();
+  queued_bytes_ += part.size();
+  blocked_ |= queued_bytes_ >= window_bytes_;
+  ToClient([part = std::string(part), last = part_bytes_left_ == 0](ClientCall& client) {
+    client.DeliverPart(part, last);
+  });
+}
+
+void ServedCall::Abandon() {
+  Finish(absl::ResourceExhaustedError("the client does not take the response"));
 }
 
 void ServedCall::Finish(const absl::Status& status) {

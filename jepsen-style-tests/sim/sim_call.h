@@ -68,6 +68,7 @@ class ClientCall : public std::enable_shared_from_this<ClientCall> {
  private:
   friend class ServedCall;
   void Deliver(std::string message);
+  void DeliverPart(std::string_view part, bool last);
   void Take(const std::string& message);
   void ToServer(std::function<void(ServedCall&)> then);
 
@@ -78,6 +79,7 @@ class ClientCall : public std::enable_shared_from_this<ClientCall> {
   Events events_;
   bool over_ = false;
   bool reading_ = true;
+  std::string parts_;  // of a message that is not whole
   std::deque<std::string> unread_;
   std::optional<CallEnd> unread_end_;  // it comes after what is unread
   std::weak_ptr<ServedCall> served_;   // set once the request has arrived
@@ -107,7 +109,10 @@ class ServedCall : public server::Call, public std::enable_shared_from_this<Serv
   bool open() const override { return !finished_ && !closed_; }
   void Send(const google::protobuf::MessageLite& message) override;
   void SendBytes(std::string_view message) override;
+  void BeginMessage(size_t bytes) override;
+  void SendPart(std::string_view part) override;
   void Finish(const absl::Status& status) override;
+  void Abandon() override;
   size_t queued_bytes() const override { return queued_bytes_; }
   bool Writable() const override { return !blocked_; }
   void PauseReading() override { reading_ = false; }
@@ -132,7 +137,8 @@ class ServedCall : public server::Call, public std::enable_shared_from_this<Serv
   const size_t window_bytes_;
   std::unique_ptr<server::StreamHandler> handler_;
   size_t queued_bytes_ = 0;
-  bool blocked_ = false;  // since the window was full, until half of it is free
+  size_t part_bytes_left_ = 0;  // of a message that is sent in parts
+  bool blocked_ = false;        // since the window was full, until half of it is free
   bool finished_ = false;
   bool closed_ = false;
   bool reading_ = true;

@@ -1,6 +1,7 @@
 // Clients that read linearizably, first of all through a member that has just started: what an
-// earlier life of it asked for must not answer them, nor what it has not applied yet. They change
-// nothing; the revision oracle judges what they see.
+// earlier life of it asked for must not answer them, nor what it has not applied yet. And one that
+// reads everything in chunks, while it changes. They change nothing; the revision oracle judges
+// what they see.
 #include <string>
 
 #include "jepsen-style-tests/workload/all_workloads.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr Duration kLookEvery = Milliseconds(10);
 constexpr uint64_t kLooksPerRead = 40;  // while nobody starts
+constexpr Duration kStreamEvery = Milliseconds(400);
 
 class Reader : public Workload {
  public:
@@ -19,6 +21,7 @@ class Reader : public Workload {
 
   void Start() override {
     for (uint64_t n = random().Between(1, 2); n > 0; --n) Spawn(Client(NewSession()));
+    if (random().OneIn(2)) Spawn(Streamer(NewSession()));
   }
   std::vector<checker::Report> Check() override { return {}; }
 
@@ -37,6 +40,23 @@ class Reader : public Workload {
       visited_ns = newest.started_ns();
       if (has_started || session.random().OneIn(kLooksPerRead)) co_await session.Range(first_key);
       co_await session.SleepUpTo(kLookEvery);
+    }
+  }
+
+  Co<void> Streamer(Session& session) {
+    const std::string everything(1, '\0');
+    etcdserverpb::RangeRequest request;
+    request.set_key(everything);
+    request.set_range_end(everything);
+    while (loading()) {
+      Random& draws = session.random();
+      request.set_limit(draws.OneIn(3) ? static_cast<int64_t>(draws.Below(20)) : 0);
+      request.set_keys_only(draws.OneIn(6));
+      request.set_serializable(draws.OneIn(4));
+      const int64_t revision = history().revision_seen() - static_cast<int64_t>(draws.Below(10));
+      request.set_revision(draws.OneIn(4) ? revision : 0);
+      co_await session.RangeStream(request);
+      co_await session.SleepUpTo(kStreamEvery);
     }
   }
 

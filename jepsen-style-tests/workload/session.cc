@@ -40,6 +40,13 @@ bool IsTrouble(const CallEnd& end) {
   }
 }
 
+// The bytes of messages, one after the other, are those of the messages merged.
+void AppendChunk(std::string_view chunk, std::string& merged) {
+  etcdserverpb::RangeStreamResponse response;
+  CHECK(response.ParseFromArray(chunk.data(), static_cast<int>(chunk.size())));
+  CHECK(response.range_response().AppendToString(&merged));
+}
+
 std::string TextOf(const absl::Status& status) { return std::string(MessageOf(status)); }
 
 }  // namespace
@@ -121,13 +128,14 @@ void Session::GoToAny() {
   if (!serving.empty()) member_ = serving[random_.Below(serving.size())];
 }
 
-Co<Session::Exchange> Session::Send(std::string path, std::string message, bool stream,
+Co<Session::Exchange> Session::Send(std::string path, std::string message, Shape shape,
                                     std::string request_id) {
   CHECK(!std::exchange(busy_, true));
   world_->trace().Mix(client_);
   world_->trace().Mix(path);
   world_->trace().Mix(message);
   Scheduler& scheduler = world_->scheduler();
+  const bool stream = shape == Shape::kFirstOfStream;
   Exchange exchange;
   exchange.called_ns = world_->NowNs();
 
@@ -139,9 +147,10 @@ Co<Session::Exchange> Session::Send(std::string path, std::string message, bool 
                               .message = stream ? std::string() : message,
                               .has_leader = options_.has_leader,
                               .request_id = request_id};
-    const auto on_message = [answer, done, stream](std::string_view received) {
+    const auto on_message = [answer, done, shape](std::string_view received) {
+      if (shape == Shape::kChunks) return AppendChunk(received, *answer);
       *answer = received;
-      if (stream) done({.status = absl::OkStatus(), .answered = true});
+      if (shape == Shape::kFirstOfStream) done({.status = absl::OkStatus(), .answered = true});
     };
     call = world_->Call(client_, member_, request, {.message = on_message, .end = done});
     if (stream) call->Send(message);
@@ -181,8 +190,8 @@ Answer<Response> Session::Conclude(const Exchange& exchange) {
 }
 
 template <typename Response, typename Request>
-Co<Answer<Response>> Session::Call(std::string path, Request request, bool stream) {
-  Co<Exchange> sent = Send(std::move(path), request.SerializeAsString(), stream);
+Co<Answer<Response>> Session::Call(std::string path, Request request, Shape shape) {
+  Co<Exchange> sent = Send(std::move(path), request.SerializeAsString(), shape);
   const Exchange exchange = co_await sent;
   co_return Conclude<Response>(exchange);
 }
@@ -190,9 +199,9 @@ Co<Answer<Response>> Session::Call(std::string path, Request request, bool strea
 // ---- KV. ----
 
 template <typename Response, typename Request>
-Co<Answer<Response>> Session::CallKv(std::string path, Request request) {
+Co<Answer<Response>> Session::CallKv(std::string path, Request request, Shape shape) {
   const uint64_t operation = history_->BeginKv(client_, request, world_->NowNs());
-  Co<Answer<Response>> call = Call<Response>(std::move(path), std::move(request));
+  Co<Answer<Response>> call = Call<Response>(std::move(path), std::move(request), shape);
   Answer<Response> answer = co_await call;
   answer.operation = operation;
   history_->EndKv(operation, answer.outcome, answer.response, TextOf(answer.status),
@@ -215,6 +224,11 @@ Co<Answer<etcdserverpb::PutResponse>> Session::Put(std::string key, std::string 
 
 Co<Answer<etcdserverpb::RangeResponse>> Session::Range(etcdserverpb::RangeRequest request) {
   return CallKv<etcdserverpb::RangeResponse>("/etcdserverpb.KV/Range", std::move(request));
+}
+
+Co<Answer<etcdserverpb::RangeResponse>> Session::RangeStream(etcdserverpb::RangeRequest request) {
+  return CallKv<etcdserverpb::RangeResponse>("/etcdserverpb.KV/RangeStream", std::move(request),
+                                             Shape::kChunks);
 }
 
 Co<Answer<etcdserverpb::RangeResponse>> Session::Get(std::string key) {
@@ -248,7 +262,7 @@ Co<Answer<etcdserverpb::CompactionResponse>> Session::Compact(int64_t revision, 
 
 Co<Answer<etcdserverpb::TxnResponse>> Session::TxnUnrecorded(etcdserverpb::TxnRequest request,
                                                              std::string request_id) {
-  Co<Exchange> sent = Send("/etcdserverpb.KV/Txn", request.SerializeAsString(), /*stream=*/false,
+  Co<Exchange> sent = Send("/etcdserverpb.KV/Txn", request.SerializeAsString(), Shape::kUnary,
                            std::move(request_id));
   const Exchange exchange = co_await sent;
   co_return Conclude<etcdserverpb::TxnResponse>(exchange);
@@ -313,7 +327,7 @@ Co<Answer<etcdserverpb::LeaseKeepAliveResponse>> Session::LeaseKeepAlive(int64_t
   etcdserverpb::LeaseKeepAliveRequest request;
   request.set_id(id);
   auto call = Call<etcdserverpb::LeaseKeepAliveResponse>("/etcdserverpb.Lease/LeaseKeepAlive",
-                                                         request, /*stream=*/true);
+                                                         request, Shape::kFirstOfStream);
   const Answer<etcdserverpb::LeaseKeepAliveResponse> answer = co_await call;
   history_->leases().keepalives.push_back({.lease = id,
                                            .ttl_s = answer.response.ttl(),

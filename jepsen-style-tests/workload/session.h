@@ -82,6 +82,8 @@ class Session {
   Co<Answer<etcdserverpb::PutResponse>> Put(etcdserverpb::PutRequest request);
   Co<Answer<etcdserverpb::PutResponse>> Put(std::string key, std::string value, int64_t lease = 0);
   Co<Answer<etcdserverpb::RangeResponse>> Range(etcdserverpb::RangeRequest request);
+  // The same answer, come in chunks.
+  Co<Answer<etcdserverpb::RangeResponse>> RangeStream(etcdserverpb::RangeRequest request);
   Co<Answer<etcdserverpb::RangeResponse>> Get(std::string key);  // linearizable
   Co<Answer<etcdserverpb::DeleteRangeResponse>> DeleteRange(
       etcdserverpb::DeleteRangeRequest request);
@@ -121,6 +123,11 @@ class Session {
   Co<Answer<etcdserverpb::AlarmResponse>> Alarm(etcdserverpb::AlarmRequest request);
 
  private:
+  enum class Shape {
+    kUnary,
+    kFirstOfStream,  // the first message that comes back on a stream of requests
+    kChunks,         // all RangeResponses of a RangeStream, as one
+  };
   // A request and what came back for it.
   struct Exchange {
     CallEnd end;
@@ -129,15 +136,14 @@ class Session {
     int64_t returned_ns = 0;
   };
 
-  // For a stream: the first message that comes back.
-  Co<Exchange> Send(std::string path, std::string message, bool stream,
+  Co<Exchange> Send(std::string path, std::string message, Shape shape,
                     std::string request_id = {});
   template <typename Response>
   static Answer<Response> Conclude(const Exchange& exchange);
   template <typename Response, typename Request>
-  Co<Answer<Response>> Call(std::string path, Request request, bool stream = false);
+  Co<Answer<Response>> Call(std::string path, Request request, Shape shape = Shape::kUnary);
   template <typename Response, typename Request>
-  Co<Answer<Response>> CallKv(std::string path, Request request);
+  Co<Answer<Response>> CallKv(std::string path, Request request, Shape shape = Shape::kUnary);
   void ChooseNext(bool failed);
 
   World* const world_;

@@ -33,6 +33,14 @@ leveldb::ReadOptions Reading(const leveldb::Snapshot* snapshot) {
   return options;
 }
 
+// Views are for what reads much and once: its blocks would only drive out of the cache what others
+// read again and again.
+leveldb::ReadOptions Scanning(const leveldb::Snapshot* snapshot) {
+  leveldb::ReadOptions options = Reading(snapshot);
+  options.fill_cache = snapshot == nullptr;
+  return options;
+}
+
 // A database and the background work that reads of it may cause: LevelDB counts them, and compacts
 // what is often read in vain.
 struct Database {
@@ -53,7 +61,7 @@ std::optional<std::string> GetFrom(Database database, const leveldb::Snapshot* s
 class LevelDbIterator : public Iterator {
  public:
   LevelDbIterator(Database database, const leveldb::Snapshot* snapshot)
-      : env_(database.env), it_(database.db->NewIterator(Reading(snapshot))) {}
+      : env_(database.env), it_(database.db->NewIterator(Scanning(snapshot))) {}
 
   bool Valid() const override { return it_->Valid(); }
   void Seek(std::string_view target) override {

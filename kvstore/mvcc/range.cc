@@ -29,24 +29,21 @@ class RangeRead {
         span_(KeySpan::Of(request.key(), request.range_end())),
         latest_(request.revision() <= 0 || request.revision() == current) {}
 
-  void FillIn(RangeResponse& response) const;
+  // False if there were too many bytes.
+  bool FillIn(RangeResponse& response) const;
+  int64_t Count() const;
 
  private:
-  bool Filtered() const {
-    return request_.min_mod_revision() != 0 || request_.max_mod_revision() != 0 ||
-           request_.min_create_revision() != 0 || request_.max_create_revision() != 0;
-  }
-  bool Passes(const RecordView& record) const;
   // The last keys first, if it is only a few of them that are wanted.
   bool Backward() const;
   // By what the results are sorted; NONE if they come in the right order.
   RangeRequest::SortOrder Order() const;
   // Results to collect: one more than wanted, to know whether there are more.
   int64_t CollectMax() const;
-  int64_t Count() const;
   void Scan(VisitRecord visit) const;
-  // How many keys were met; fewer than there are if enough were collected.
-  int64_t Collect(RangeResponse& response) const;
+  // How many keys were met, fewer than there are if enough were collected; nothing if there were
+  // too many bytes.
+  std::optional<int64_t> Collect(RangeResponse& response) const;
   void Sort(RangeResponse& response) const;
 
   const RangeSource& source_;
@@ -55,19 +52,10 @@ class RangeRead {
   const bool latest_;
 };
 
-bool RangeRead::Passes(const RecordView& record) const {
-  const auto within = [](int64_t value, int64_t min, int64_t max) {
-    return (min == 0 || value >= min) && (max == 0 || value <= max);
-  };
-  return within(record.mod.main, request_.min_mod_revision(), request_.max_mod_revision()) &&
-         within(record.create_revision, request_.min_create_revision(),
-                request_.max_create_revision());
-}
-
 bool RangeRead::Backward() const {
   return latest_ && request_.sort_target() == RangeRequest::KEY &&
-         request_.sort_order() == RangeRequest::DESCEND && request_.limit() > 0 && !Filtered() &&
-         !source_.amid_drain;
+         request_.sort_order() == RangeRequest::DESCEND && request_.limit() > 0 &&
+         !IsFiltered(request_) && !source_.amid_drain;
 }
 
 RangeRequest::SortOrder RangeRead::Order() const {
@@ -79,7 +67,7 @@ RangeRequest::SortOrder RangeRead::Order() const {
 }
 
 int64_t RangeRead::CollectMax() const {
-  if (request_.limit() <= 0 || Filtered()) return kUnlimited;
+  if (request_.limit() <= 0 || IsFiltered(request_)) return kUnlimited;
   // Without an order of its own the sort only sees the first keys: a quirk that clients may know
   // (reference 3.2).
   const bool sorts_all =
@@ -113,18 +101,24 @@ void RangeRead::Scan(VisitRecord visit) const {
   }
 }
 
-int64_t RangeRead::Collect(RangeResponse& response) const {
+std::optional<int64_t> RangeRead::Collect(RangeResponse& response) const {
   const int64_t collect_max = CollectMax();
   const bool needs_values = !request_.keys_only() || request_.sort_target() == RangeRequest::VALUE;
   int64_t met = 0;
+  size_t bytes = 0;
+  bool too_many_bytes = false;
   Scan([&](std::string_view key, const RecordView& record) {
     ++met;
-    if (!Passes(record)) return true;
+    if (!PassesFilters(request_, record)) return true;
     RecordView wanted = record;
     if (!needs_values) wanted.value = {};
+    bytes += key.size() + wanted.value.size();
+    too_many_bytes = bytes > source_.bytes_max && response.kvs_size() > 0;
+    if (too_many_bytes) return false;
     FillKeyValue(key, wanted, *response.add_kvs());
     return response.kvs_size() < collect_max;
   });
+  if (too_many_bytes) return std::nullopt;
   return met;
 }
 
@@ -154,15 +148,16 @@ void RangeRead::Sort(RangeResponse& response) const {
   }
 }
 
-void RangeRead::FillIn(RangeResponse& response) const {
+bool RangeRead::FillIn(RangeResponse& response) const {
   if (request_.count_only()) {
     response.set_count(Count());
-    return;
+    return true;
   }
-  const int64_t met = Collect(response);
+  const std::optional<int64_t> met = Collect(response);
+  if (!met) return false;
   auto& kvs = *response.mutable_kvs();
   const bool saw_all = kvs.size() < CollectMax();
-  response.set_count(saw_all ? met : Count());
+  response.set_count(saw_all ? *met : Count());
   if (Order() != RangeRequest::NONE) Sort(response);
   if (request_.limit() > 0 && kvs.size() > request_.limit()) {
     kvs.DeleteSubrange(static_cast<int>(request_.limit()),
@@ -172,25 +167,14 @@ void RangeRead::FillIn(RangeResponse& response) const {
   if (request_.keys_only()) {
     for (KeyValue& kv : kvs) kv.clear_value();
   }
+  return true;
 }
 
-int64_t CountLatest(const KeySpace& keys, const KeySpan& span) {
-  return keys.counts.Count(span, [&](const KeySpan& part) {
-    int64_t count = 0;
-    keys.latest.Scan(part, [&](std::string_view, const RecordView&) {
-      ++count;
-      return true;
-    });
-    return count;
-  });
-}
-
-// A limit ends the scan: the first keys in order, or the last, are the ones wanted.
-bool EndsAtLimit(const RangeRequest& request) {
-  const bool filtered = request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
-                        request.min_create_revision() != 0 || request.max_create_revision() != 0;
-  return !filtered &&
-         (request.sort_order() == RangeRequest::NONE || request.sort_target() == RangeRequest::KEY);
+RangeSource SourceOf(const KeySpace& keys) {
+  return {.latest = &keys.latest,
+          .past = &keys.past,
+          .amid_drain = !keys.drain.changed().empty(),
+          .count_latest = [&keys](const KeySpan& span) { return CountLatest(keys, span); }};
 }
 
 }  // namespace
@@ -207,20 +191,56 @@ absl::Status CheckReadable(const KeySpace& keys, int64_t revision) {
   return absl::OkStatus();
 }
 
-void ReadRange(const KeySpace& keys, const RangeRequest& request, int64_t current,
-               RangeResponse& response) {
-  const RangeSource source = {
-      .latest = &keys.latest,
-      .past = &keys.past,
-      .amid_drain = !keys.drain.changed().empty(),
-      .count_latest = [&keys](const KeySpan& span) { return CountLatest(keys, span); }};
-  ReadRange(source, request, current, response);
+bool IsFiltered(const RangeRequest& request) {
+  return request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
+         request.min_create_revision() != 0 || request.max_create_revision() != 0;
 }
 
-void ReadRange(const RangeSource& source, const RangeRequest& request, int64_t current,
+bool PassesFilters(const RangeRequest& request, const RecordView& record) {
+  const auto within = [](int64_t value, int64_t min, int64_t max) {
+    return (min == 0 || value >= min) && (max == 0 || value <= max);
+  };
+  return within(record.mod.main, request.min_mod_revision(), request.max_mod_revision()) &&
+         within(record.create_revision, request.min_create_revision(),
+                request.max_create_revision());
+}
+
+bool EndsAtLimit(const RangeRequest& request) {
+  return !IsFiltered(request) &&
+         (request.sort_order() == RangeRequest::NONE || request.sort_target() == RangeRequest::KEY);
+}
+
+int64_t CountLatest(const KeySpace& keys, const KeySpan& span) {
+  return keys.counts.Count(span, [&](const KeySpan& part) {
+    int64_t count = 0;
+    keys.latest.Scan(part, [&](std::string_view, const RecordView&) {
+      ++count;
+      return true;
+    });
+    return count;
+  });
+}
+
+void ReadRange(const KeySpace& keys, const RangeRequest& request, int64_t current,
+               RangeResponse& response) {
+  CHECK(ReadRange(SourceOf(keys), request, current, response));
+}
+
+bool ReadShortRange(const KeySpace& keys, const RangeRequest& request, size_t bytes_max,
+                    RangeResponse& response) {
+  RangeSource source = SourceOf(keys);
+  source.bytes_max = bytes_max;
+  return ReadRange(source, request, keys.revision, response);
+}
+
+bool ReadRange(const RangeSource& source, const RangeRequest& request, int64_t current,
                RangeResponse& response) {
   response.mutable_header()->set_revision(current);
-  RangeRead(source, request, current).FillIn(response);
+  return RangeRead(source, request, current).FillIn(response);
+}
+
+int64_t CountRange(const RangeSource& source, const RangeRequest& request, int64_t current) {
+  return RangeRead(source, request, current).Count();
 }
 
 bool MayBeLong(const KeySpace& keys, const RangeRequest& request, int64_t keys_max) {
@@ -248,7 +268,7 @@ void LongRange::Read(RangeResponse& response) const {
                               .past = &past,
                               .amid_drain = false,
                               .count_latest = [this](const KeySpan&) { return count_; }};
-  ReadRange(source, request_, revision_, response);
+  CHECK(ReadRange(source, request_, revision_, response));
 }
 
 }  // namespace conclave::kv

@@ -2,8 +2,10 @@
 // the past. Called by Store and, inside transactions, by txn.h; apply lane, but for LongRange.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -21,20 +23,40 @@ absl::Status CheckReadable(const KeySpace& keys, int64_t revision);
 void ReadRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request, int64_t current,
                etcdserverpb::RangeResponse& response);
 
+// As ReadRange, unless the keys and values of the answer have more than `bytes_max` bytes and there
+// is more than one: then false, and the response is not whole.
+bool ReadShortRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request,
+                    size_t bytes_max, etcdserverpb::RangeResponse& response);
+
 // What a range is read from.
 struct RangeSource {
   const Latest* latest = nullptr;
   const Past* past = nullptr;
   bool amid_drain = false;  // the drain under way has changed latest records
   std::function<int64_t(const KeySpan& span)> count_latest;  // of a span that is not single
+  size_t bytes_max = std::numeric_limits<size_t>::max();     // as of ReadShortRange
 };
-void ReadRange(const RangeSource& source, const etcdserverpb::RangeRequest& request,
+bool ReadRange(const RangeSource& source, const etcdserverpb::RangeRequest& request,
                int64_t current, etcdserverpb::RangeResponse& response);
+
+// What Range answers as `count`, without reading records.
+int64_t CountRange(const RangeSource& source, const etcdserverpb::RangeRequest& request,
+                   int64_t current);
+
+// Whether the request has bounds for revisions, and whether a record is within them.
+bool IsFiltered(const etcdserverpb::RangeRequest& request);
+bool PassesFilters(const etcdserverpb::RangeRequest& request, const RecordView& record);
+
+// A limit ends the scan: the first keys in order, or the last, are the ones wanted.
+bool EndsAtLimit(const etcdserverpb::RangeRequest& request);
+
+int64_t CountLatest(const KeySpace& keys, const KeySpan& span);
 
 // Whether it may have to look at more than `keys_max` keys. Cheap, and never says no wrongly.
 bool MayBeLong(const KeySpace& keys, const etcdserverpb::RangeRequest& request, int64_t keys_max);
 
-// A range of the state as it is now, to be read by another lane, however long that takes. Made
+// A range of the state as it is now, to be read whole by another lane, however long that takes: for
+// those whose results have to be sorted (range_view.h is for the others). Made
 // between drains, of a request whose revision is readable; the engine must outlive it.
 class LongRange {
  public:

@@ -3,81 +3,22 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kvstore/kv_encoding.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 
 namespace conclave::kv {
 namespace {
 
-constexpr uint32_t kVarint = 0;
-constexpr uint32_t kLengthDelimited = 2;
-
-// One byte: every field number here is below 16.
-constexpr char Tag(uint32_t field, uint32_t wire_type) {
-  return static_cast<char>(field << 3 | wire_type);
-}
-
-// WatchResponse, Event and KeyValue of the reference (wire section 3).
-constexpr char kEventsTag = Tag(11, kLengthDelimited);
-constexpr char kTypeTag = Tag(1, kVarint);
-constexpr char kKvTag = Tag(2, kLengthDelimited);
-constexpr char kPrevKvTag = Tag(3, kLengthDelimited);
-constexpr char kKeyTag = Tag(1, kLengthDelimited);
-constexpr char kCreateRevisionTag = Tag(2, kVarint);
-constexpr char kModRevisionTag = Tag(3, kVarint);
-constexpr char kVersionTag = Tag(4, kVarint);
-constexpr char kValueTag = Tag(5, kLengthDelimited);
-constexpr char kLeaseTag = Tag(6, kVarint);
-
+// WatchResponse and Event of the reference (wire section 3).
+constexpr char kEventsTag = WireTag(11, kLengthDelimitedWire);
+constexpr char kTypeTag = WireTag(1, kVarintWire);
+constexpr char kKvTag = WireTag(2, kLengthDelimitedWire);
+constexpr char kPrevKvTag = WireTag(3, kLengthDelimitedWire);
 constexpr int kDeleteType = 1;
 
-size_t VarintSize(uint64_t value) {
-  size_t size = 1;
-  for (; value >= 0x80; value >>= 7) ++size;
-  return size;
-}
-
-void AppendVarint(uint64_t value, std::string& out) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
-}
-
-// Sizes and appends leave out zero and empty fields, as proto3 does.
-size_t NumberFieldSize(int64_t value) {
-  return value == 0 ? 0 : 1 + VarintSize(static_cast<uint64_t>(value));
-}
-
-void AppendNumberField(char tag, int64_t value, std::string& out) {
-  if (value == 0) return;
-  out.push_back(tag);
-  AppendVarint(static_cast<uint64_t>(value), out);
-}
-
-size_t BytesFieldSize(size_t size) { return size == 0 ? 0 : 1 + VarintSize(size) + size; }
-
-void AppendBytesField(char tag, std::string_view bytes, std::string& out) {
-  if (bytes.empty()) return;
-  out.push_back(tag);
-  AppendVarint(bytes.size(), out);
-  out.append(bytes);
-}
-
-size_t KeyValueSize(std::string_view key, const Record& record) {
-  return BytesFieldSize(key.size()) + NumberFieldSize(record.create_revision) +
-         NumberFieldSize(record.mod.main) + NumberFieldSize(record.version) +
-         BytesFieldSize(record.value.size()) + NumberFieldSize(record.lease);
-}
-
-void AppendKeyValueField(char tag, std::string_view key, const Record& record, size_t size,
-                         std::string& out) {
-  out.push_back(tag);
-  AppendVarint(size, out);
-  AppendBytesField(kKeyTag, key, out);
-  AppendNumberField(kCreateRevisionTag, record.create_revision, out);
-  AppendNumberField(kModRevisionTag, record.mod.main, out);
-  AppendNumberField(kVersionTag, record.version, out);
-  AppendBytesField(kValueTag, record.value, out);
-  AppendNumberField(kLeaseTag, record.lease, out);
+RecordView ViewOf(const Record& record) {
+  return {record.create_revision, record.mod, record.version, record.lease, record.value};
 }
 
 // The bytes of the encoded event that `encoded` begins with, tag and length included.
@@ -98,8 +39,8 @@ size_t FirstEventSize(std::string_view encoded) {
 }  // namespace
 
 void AppendEncodedEvent(const Event& event, const Record* previous, std::string& out) {
-  const size_t kv_size = KeyValueSize(event.key, event.record);
-  const size_t previous_size = previous == nullptr ? 0 : KeyValueSize(event.key, *previous);
+  const size_t kv_size = KeyValueSize(event.key, ViewOf(event.record));
+  const size_t previous_size = previous == nullptr ? 0 : KeyValueSize(event.key, ViewOf(*previous));
   const int type = event.is_delete ? kDeleteType : 0;
   const size_t event_size =
       NumberFieldSize(type) + BytesFieldSize(kv_size) + BytesFieldSize(previous_size);
@@ -108,9 +49,9 @@ void AppendEncodedEvent(const Event& event, const Record* previous, std::string&
   out.push_back(kEventsTag);
   AppendVarint(event_size, out);
   AppendNumberField(kTypeTag, type, out);
-  AppendKeyValueField(kKvTag, event.key, event.record, kv_size, out);
+  AppendKeyValueField(kKvTag, event.key, ViewOf(event.record), kv_size, out);
   if (previous != nullptr) {
-    AppendKeyValueField(kPrevKvTag, event.key, *previous, previous_size, out);
+    AppendKeyValueField(kPrevKvTag, event.key, ViewOf(*previous), previous_size, out);
   }
 }
 

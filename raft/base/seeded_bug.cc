@@ -225,6 +225,9 @@ constexpr Story kStories[] = {
      "state-hashes: state-diverged"},
     {kReusedIdAnswered, "a request gets the answer of another one that had its id",
      "exactly-once: reused-id-answered"},
+    // ---- Ranges in pieces. ----
+    {kRangeStreamNotPinned, "every chunk of a range stream is of the state at its own time",
+     "unit test: server/api/range_seeded_bugs_test.cc"},
     // ---- Records in memory. ----
     {kCacheMissesDelete, "the record cache keeps what a delete removed",
      "raft: state machine safety; watch-rules: watch-wrong-event"},

@@ -137,6 +137,8 @@
   BUG(kResultsNotInSnapshot, 106)     \
   BUG(kResultsCountedFromStart, 107)  \
   BUG(kReusedIdAnswered, 108)         \
+  /* Ranges in pieces. */             \
+  BUG(kRangeStreamNotPinned, 109)     \
   /* Records in memory. */            \
   BUG(kCacheMissesDelete, 116)
 

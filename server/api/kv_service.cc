@@ -1,17 +1,15 @@
 // The KV service: Range, Put, DeleteRange, Txn, Compact (reference: behaviour section 3).
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "kvstore/mvcc/range.h"
 #include "kvstore/validate.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
+#include "server/api/range_reply.h"
 #include "server/api/service.h"
 
 namespace conclave::server {
@@ -29,42 +27,12 @@ using etcdserverpb::RangeResponse;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 
-// One that would hold up everybody else for long, by the reading of it and by the encoding.
-void ReplyLongRange(const ApiContext& context, const CallRef& call, kv::RangeWork work) {
-  RangeResponse response;
-  context.node->FillHeader(response.mutable_header());
-  struct Answer {
-    size_t size = 0;
-    std::string bytes;  // empty if there are too many
-  };
-  auto answer = std::make_shared<Answer>();
-  const size_t most = context.options->max_response_bytes;
-  context.node->ReadBehind(
-      [work = std::move(work), response = std::move(response), answer, most]() mutable {
-        work(&response);
-        answer->size = response.ByteSizeLong();
-        if (answer->size <= most) answer->bytes = response.SerializeAsString();
-      },
-      [call, answer, most](const absl::Status& status) {
-        if (!status.ok()) return call->Finish(status);
-        if (answer->size > most) {
-          return call->Finish(absl::ResourceExhaustedError(
-              fmt::format("the answer has {} bytes, expected at most {}: ask for it in pages, with "
-                          "a limit",
-                          answer->size, most)));
-        }
-        call->SendBytes(answer->bytes);
-        call->Finish(absl::OkStatus());
-      });
-}
-
 void ReplyRange(const ApiContext& context, const CallRef& call, const RangeRequest& request) {
-  if (std::optional<kv::RangeWork> work = context.node->store().PrepareLongRange(request)) {
-    return ReplyLongRange(context, call, *std::move(work));
-  }
   RangeResponse response;
-  absl::Status status = context.node->store().Range(request, &response);
-  if (!status.ok()) return call->Finish(status);
+  const absl::StatusOr<bool> whole = context.node->store().RangeIfShort(request, &response);
+  if (!whole.ok()) return call->Finish(whole.status());
+  // One that would hold up everybody else for long, by the reading of it and by the encoding.
+  if (!*whole) return ReplyLongRange(context, call, request);
   context.node->FillHeader(response.mutable_header());
   call->Reply(response);
 }
@@ -99,6 +67,24 @@ void Range(const ApiContext& context, const CallRef& call, RangeRequest& request
            std::string_view) {
   if (absl::Status status = kv::Validate(request); !status.ok()) return call->Finish(status);
   ReadThenReply(context, call, request, request.serializable(), ReplyRange);
+}
+
+// What a stream cannot do (reference: behaviour section 3.3). Without an order a target means
+// nothing here.
+absl::Status CheckStreamable(const RangeRequest& request) {
+  const bool in_key_order =
+      request.sort_order() == RangeRequest::NONE ||
+      (request.sort_order() == RangeRequest::ASCEND && request.sort_target() == RangeRequest::KEY);
+  if (!in_key_order) return kv::ErrStreamOfSortedRange();
+  if (kv::IsFiltered(request)) return kv::ErrStreamOfFilteredRange();
+  return absl::OkStatus();
+}
+
+void RangeStream(const ApiContext& context, const CallRef& call, RangeRequest& request) {
+  absl::Status status = kv::Validate(request);
+  if (status.ok()) status = CheckStreamable(request);
+  if (!status.ok()) return call->Finish(status);
+  ReadThenReply(context, call, request, request.serializable(), ReplyRangeStream);
 }
 
 // Replicates a request that writes, if it is valid.
@@ -186,6 +172,7 @@ void Compact(const ApiContext& context, const CallRef& call, CompactionRequest& 
 
 void AddKvService(DispatchTable& table, const ApiContext& context) {
   AddUnary<RangeRequest>(table, "/etcdserverpb.KV/Range", context, Range);
+  AddServerStream<RangeRequest>(table, "/etcdserverpb.KV/RangeStream", context, RangeStream);
   AddUnary<PutRequest>(table, "/etcdserverpb.KV/Put", context, Put);
   AddUnary<DeleteRangeRequest>(table, "/etcdserverpb.KV/DeleteRange", context, DeleteRange);
   AddUnary<TxnRequest>(table, "/etcdserverpb.KV/Txn", context, Txn);

@@ -11,6 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kvstore/store.h"
+#include "server/api/range_budget.h"
+#include "server/api/range_reply.h"
 #include "server/rpc/call.h"
 #include "server/rpc/dispatch.h"
 #include "server/stages/node.h"
@@ -26,6 +28,7 @@ struct ApiOptions {
   size_t max_request_bytes = 1536 << 10;  // of what is replicated
   std::string reported_version = "3.6.14";
   size_t max_response_bytes = INT32_MAX;  // of a long range: no message of Protobuf's is longer
+  RangeReplyOptions ranges = {};
   int64_t quota_bytes = int64_t{2} << 30;
 };
 
@@ -35,6 +38,7 @@ struct ApiContext {
   LeaderGuard* leader_guard = nullptr;
   LeaseKeeper* lease_keeper = nullptr;
   MemberKeeper* member_keeper = nullptr;
+  RangeBudget* range_budget = nullptr;
   const ApiOptions* options = nullptr;
 };
 
@@ -117,6 +121,22 @@ void AddUnary(DispatchTable& table, std::string path, const ApiContext& context,
                    if (!LearnerServes(request) && !CheckNoLearner(context, call)) return;
                    if (!CheckLeader(context, call)) return;
                    handle(context, call, request, bytes);
+                 },
+             .on_start = nullptr});
+}
+
+// Likewise a method that answers with a stream, which no learner serves.
+template <typename Request, typename Handle>
+void AddServerStream(DispatchTable& table, std::string path, const ApiContext& context,
+                     Handle handle) {
+  table.Add({.path = std::move(path),
+             .kind = MethodKind::kServerStream,
+             .on_request =
+                 [context, handle](const CallRef& call, std::string_view bytes) {
+                   Request request;
+                   if (!ParseRequest(call, bytes, request)) return;
+                   if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
+                   handle(context, call, request);
                  },
              .on_start = nullptr});
 }

@@ -48,10 +48,12 @@ TestApiMember::TestApiMember(TestApi* api, Node* node, const ApiOptions* options
       guard_(node->lane(), node->election_timeout()),
       leases_(node, &peers_),
       members_(membership, node, &peers_),
+      range_budget_(options->ranges.budget, node->lane()),
       context_{.node = node,
                .leader_guard = &guard_,
                .lease_keeper = &leases_,
                .member_keeper = &members_,
+               .range_budget = &range_budget_,
                .options = options} {
   AddKvService(methods_, context_);
   AddLeaseService(methods_, context_);
@@ -101,6 +103,7 @@ std::shared_ptr<FakeCall> TestApi::Start(size_t member, std::string_view path,
 void TestApi::RunUntilOver(FakeCall& call) {
   for (int step = 0; step < 10'000 && !call.status().has_value(); ++step) Run(Milliseconds(1));
   CHECK(call.status().has_value());
+  call.Close();
 }
 
 int64_t TestApi::Put(const std::string& key, const std::string& value, int64_t lease) {

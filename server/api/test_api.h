@@ -66,6 +66,7 @@ class TestApiMember : private NodeObserver {
   const DispatchTable& methods() const { return methods_; }
   TestPeerCalls& peers() { return peers_; }
   LeaseKeeper& leases() { return leases_; }
+  RangeBudget& range_budget() { return range_budget_; }
   bool removed() const { return removed_; }
 
  private:
@@ -81,6 +82,7 @@ class TestApiMember : private NodeObserver {
   LeaderGuard guard_;
   LeaseKeeper leases_;
   MemberKeeper members_;
+  RangeBudget range_budget_;
   const ApiContext context_;
   DispatchTable methods_;
   bool removed_ = false;

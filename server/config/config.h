@@ -39,6 +39,7 @@ struct ServerConfig {
   int64_t quota_backend_bytes = 0;  // see QuotaBytesOf
   int64_t max_txn_ops = 128;
   int64_t max_request_bytes = 1'572'864;
+  int64_t range_memory_bytes = 256 << 20;  // ours; for the answers of ranges that are not small
   int64_t max_concurrent_streams = 4'294'967'295;    // of one connection
   Duration grpc_keepalive_min_time = Seconds(5);     // between two pings of a client
   Duration grpc_keepalive_interval = Seconds(7200);  // between two pings of the server; 0: none

@@ -89,6 +89,11 @@ constexpr Flag kFlags[] = {
      // Far below what one message between members may be (peer_options.h), or it could not be
      // replicated.
      .max = 16 << 20},
+    {.name = "range-memory-bytes",
+     .group = G::kMember,
+     .target = &C::range_memory_bytes,
+     .help = "Memory for answers of ranges that are not small, all together; more of them wait.",
+     .min = 8 << 20},
     {.name = "max-concurrent-streams",
      .group = G::kMember,
      .target = &C::max_concurrent_streams,

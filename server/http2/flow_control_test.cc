@@ -54,6 +54,37 @@ TEST_F(FlowControlTest, AFastReaderGetsAStreamOfAnyLength) {
   EXPECT_EQ(closed_, 1);
 }
 
+TEST_F(FlowControlTest, AMessageInPartsIsOneMessage) {
+  auto client = NewClient({.grant_windows = true, .stream_window = 1 << 20});
+  const int32_t id = client->Call(kHold, "");
+  loop_.RunUntilQuiet();
+  held_.at(0)->BeginMessage(6);
+  held_.at(0)->SendPart("abc");
+  loop_.RunUntilQuiet();
+  EXPECT_EQ(client->call(id).body.size(), 8u) << "the part is there before the message is whole";
+  held_.at(0)->SendPart("def");
+  held_.at(0)->Finish(absl::OkStatus());
+  ASSERT_TRUE(RunUntilClosed(*client, id));
+  EXPECT_THAT(client->call(id).Messages(), ElementsAre("abcdef"));
+  EXPECT_EQ(client->call(id).status(), 0);
+}
+
+TEST_F(FlowControlTest, AnAbandonedCallIsResetThoughItsWindowIsFull) {
+  auto client = NewClient(kNoGrants);
+  const int32_t produced = client->Call(kProduce, "");
+  const int32_t held = client->Call(kHold, "");
+  loop_.RunUntilQuiet();
+  held_.at(0)->SendBytes(std::string(200'000, 'x'));
+  held_.at(0)->Finish(absl::OkStatus());  // and is not taken
+  loop_.RunUntilQuiet();
+  EXPECT_FALSE(client->closed(held));
+  held_.at(0)->Abandon();
+  ASSERT_TRUE(RunUntilClosed(*client, held));
+  EXPECT_EQ(client->call(held).error_code, 0xbu) << "ENHANCE_YOUR_CALM: ResourceExhausted to gRPC";
+  EXPECT_FALSE(client->closed(produced));
+  EXPECT_FALSE(client->disconnected());
+}
+
 TEST_F(FlowControlTest, AStuckStreamDoesNotHoldUpOthersOfItsConnection) {
   auto client = NewClient({.grant_windows = false, .stream_window = 60000});
   client->Call(kProduce, "");

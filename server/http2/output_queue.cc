@@ -34,6 +34,18 @@ size_t OutputQueue::Append(std::string_view message) {
   return FillPrefix(offset);
 }
 
+void OutputQueue::AppendPrefix(size_t size) {
+  MakeRoom();
+  const size_t offset = buffer_.size();
+  buffer_.append(kMessagePrefixBytes, '\0');
+  WritePrefix(offset, size);
+}
+
+void OutputQueue::AppendPart(std::string_view part) {
+  MakeRoom();
+  buffer_.append(part);
+}
+
 std::string_view OutputQueue::Front(size_t size) const {
   return std::string_view(buffer_).substr(taken_, size);
 }
@@ -61,11 +73,15 @@ void OutputQueue::MakeRoom() {
 
 size_t OutputQueue::FillPrefix(size_t offset) {
   const size_t size = buffer_.size() - offset - kMessagePrefixBytes;
+  WritePrefix(offset, size);
+  return size;
+}
+
+void OutputQueue::WritePrefix(size_t offset, size_t size) {
   CHECK(size <= UINT32_MAX);
   for (size_t i = 0; i < 4; ++i) {
     buffer_[offset + 1 + i] = static_cast<char>(size >> (24 - 8 * i) & 0xff);
   }
-  return size;
 }
 
 }  // namespace conclave::server

@@ -19,6 +19,9 @@ class OutputQueue {
   // Each returns the size of the message without its prefix, in bytes.
   size_t Append(const google::protobuf::MessageLite& message);
   size_t Append(std::string_view message);
+  // A message of `size` bytes, whose bytes follow as parts.
+  void AppendPrefix(size_t size);
+  void AppendPart(std::string_view part);
 
   size_t size() const { return buffer_.size() - taken_; }
   // The first `size` bytes; requires that many to be there.
@@ -34,6 +37,7 @@ class OutputQueue {
   // Writes the prefix of the message that starts at `offset` and ends where the buffer does;
   // returns its size.
   size_t FillPrefix(size_t offset);
+  void WritePrefix(size_t offset, size_t size);
 
   std::string buffer_;
   size_t taken_ = 0;

@@ -25,6 +25,19 @@ TEST(OutputQueue, WritesBigLengthsBigEndian) {
   EXPECT_EQ(queue.Front(5), std::string("\0\0\1\x23\x45", 5));
 }
 
+TEST(OutputQueue, TakesAMessageInParts) {
+  OutputQueue whole(""), parts("");
+  whole.Append("abcdef");
+  whole.Append("g");
+  parts.AppendPrefix(6);
+  parts.AppendPart("abc");
+  parts.AppendPart("");
+  parts.AppendPart("def");
+  parts.Append("g");
+  ASSERT_EQ(parts.size(), whole.size());
+  EXPECT_EQ(parts.Front(parts.size()), whole.Front(whole.size()));
+}
+
 TEST(OutputQueue, SerializesMessagesAsTheirBytes) {
   google::protobuf::StringValue message;
   message.set_value("hello");

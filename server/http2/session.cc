@@ -148,11 +148,21 @@ void Session::MarkDirty(StreamCall* call) {
   ArmTurnEnd();
 }
 
+void Session::ResetCall(int32_t stream_id) {
+  nghttp2_submit_rst_stream(nghttp2_.get(), NGHTTP2_FLAG_NONE, stream_id,
+                            NGHTTP2_ENHANCE_YOUR_CALM);
+  // It was not the stream's window that held the response back.
+  stuck_ |= !connection_->Writable() &&
+            nghttp2_session_get_stream_remote_window_size(nghttp2_.get(), stream_id) > 0;
+  ArmTurnEnd();
+}
+
 void Session::OnTurnEnd() { Pump(); }
 
 void Session::OnDrained() { Pump(); }
 
 void Session::Pump() {
+  if (stuck_) Terminate(NGHTTP2_ENHANCE_YOUR_CALM, "the client does not read");
   if (ended_) return;
   do {
     SubmitDirty();

@@ -41,6 +41,9 @@ class Session : public ProtocolHandler, private TurnEndListener {
   const ServerContext& context() const { return *context_; }
   // The call's response has changed: look at it at the end of the turn.
   void MarkDirty(StreamCall* call);
+  // Ends a stream whose client has not taken its response for long; it sees ResourceExhausted. Ends
+  // the connection if it is the socket that is stuck.
+  void ResetCall(int32_t stream_id);
   // The client may send so many more bytes on a stream.
   void GrantStream(int32_t stream_id, size_t bytes);
   // A call holds `after` bytes of unfinished input instead of `before`. False if the connection
@@ -99,6 +102,7 @@ class Session : public ProtocolHandler, private TurnEndListener {
   size_t input_bytes_ = 0;
   int64_t output_bytes_ = 0;
   bool too_many_pings_ = false;
+  bool stuck_ = false;  // the client does not read its socket
   bool draining_ = false;
   bool goaway_sent_ = false;
   TimerId goaway_timer_ = 0;

@@ -147,9 +147,30 @@ void StreamCall::AfterSend(size_t message_bytes) {
   if (RpcObserver* observer = session_->context().observer) {
     observer->OnMessageSent(*method_, message_bytes);
   }
-  session_->CountOutput(static_cast<int64_t>(message_bytes + kMessagePrefixBytes));
+  AfterOutput(message_bytes + kMessagePrefixBytes);
+}
+
+void StreamCall::AfterOutput(size_t bytes) {
+  session_->CountOutput(static_cast<int64_t>(bytes));
   if (!Writable()) owes_writable_ = true;
   session_->MarkDirty(this);
+}
+
+void StreamCall::BeginMessage(size_t bytes) {
+  if (!open()) return;
+  CHECK(part_bytes_left_ == 0);
+  part_bytes_left_ = bytes;
+  output_.AppendPrefix(bytes);
+  AfterSend(bytes);
+  session_->CountOutput(-static_cast<int64_t>(bytes));  // they come with the parts
+}
+
+void StreamCall::SendPart(std::string_view part) {
+  if (!open()) return;
+  CHECK(!part.empty() && part.size() <= part_bytes_left_);
+  part_bytes_left_ -= part.size();
+  output_.AppendPart(part);
+  AfterOutput(part.size());
 }
 
 bool StreamCall::Writable() const {
@@ -181,6 +202,13 @@ void StreamCall::Finish(const absl::Status& status) {
   CancelTimer();
   ReportHandled(status.code());
   session_->MarkDirty(this);
+}
+
+void StreamCall::Abandon() {
+  if (closed_) return;
+  Finish(absl::ResourceExhaustedError("the client does not take the response"));
+  session_->ResetCall(
+      stream_id_);  // the output goes when the stream is closed: a frame may be amid
 }
 
 void StreamCall::OnDeadline() {

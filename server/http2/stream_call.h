@@ -33,7 +33,10 @@ class StreamCall final : public Call, public std::enable_shared_from_this<Stream
   bool open() const override { return !finished_ && !closed_; }
   void Send(const google::protobuf::MessageLite& message) override;
   void SendBytes(std::string_view message) override;
+  void BeginMessage(size_t bytes) override;
+  void SendPart(std::string_view part) override;
   void Finish(const absl::Status& status) override;
+  void Abandon() override;
   size_t queued_bytes() const override { return output_.size(); }
   bool Writable() const override;
   void PauseReading() override;
@@ -82,6 +85,7 @@ class StreamCall final : public Call, public std::enable_shared_from_this<Stream
   void DeliverEnd();
   void AfterDelivery();
   void AfterSend(size_t message_bytes);
+  void AfterOutput(size_t bytes);
   bool WritableIsDue() const;
   void OnDeadline();
   void CancelTimer();
@@ -106,6 +110,7 @@ class StreamCall final : public Call, public std::enable_shared_from_this<Stream
   bool paused_ = false;
 
   OutputQueue output_;
+  size_t part_bytes_left_ = 0;  // of a message that is sent in parts
   bool owes_writable_ = false;  // the handler has filled the queue and was not told of room since
 
   bool finished_ = false;

@@ -122,6 +122,12 @@ void ServerMetrics::AddStoreSeries() {
   AddGaugeOf("etcd_debugging_mvcc_current_revision", "Newest revision.", &R::revision);
   AddGaugeOf("etcd_debugging_mvcc_compact_revision", "Last compacted revision.",
              &R::compact_revision);
+  AddGaugeOf("conclave_range_memory_bytes",
+             "Reserved for answers of ranges that are not small, of --range-memory-bytes.",
+             &R::range_bytes);
+  AddGaugeOf("conclave_ranges_waiting", "Ranges that wait for such memory.", &R::ranges_waiting);
+  AddCounterOf("conclave_ranges_refused_total", "Ranges refused for want of it.",
+               &R::ranges_refused);
   AddGaugeOf("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", &R::watch_streams);
   AddGaugeOf("etcd_debugging_mvcc_watcher_total", "Watchers.", &R::watchers);
   AddGaugeOf("etcd_debugging_mvcc_slow_watcher_total", "Watchers that have to catch up.",

@@ -58,6 +58,10 @@ struct ServerReading {
   uint64_t store_bytes = 0;
   int64_t revision = 0;
   int64_t compact_revision = 0;
+  // Ranges that are not small.
+  uint64_t range_bytes = 0;     // reserved for them, now
+  uint64_t ranges_waiting = 0;  // now
+  uint64_t ranges_refused = 0;
   // Watches and leases.
   int64_t watch_streams = 0;
   int64_t watchers = 0;

@@ -49,8 +49,16 @@ class Call {
   virtual void Send(const google::protobuf::MessageLite& message) = 0;
   // Likewise, for a message that is already bytes.
   virtual void SendBytes(std::string_view message) = 0;
+  // Queues one response message in parts, for one that is never in memory as a whole: its size in
+  // bytes first, then SendPart until that many have come, none of them empty, and nothing else in
+  // between but Finish.
+  virtual void BeginMessage(size_t bytes) = 0;
+  virtual void SendPart(std::string_view part) = 0;
   // Ends the RPC with `status` after what is queued. Only the first call counts.
   virtual void Finish(const absl::Status& status) = 0;
+  // Ends the RPC and drops what is queued, also after Finish, for a client that does not take it.
+  // All it can still be told is ResourceExhausted.
+  virtual void Abandon() = 0;
 
   // Response bytes not yet taken by the client's flow control window.
   virtual size_t queued_bytes() const = 0;

@@ -3,6 +3,7 @@
 // room in the window or the end arrives.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -59,10 +60,31 @@ class FakeCall : public Call {
     SendBytes(message.SerializeAsString());
   }
   void SendBytes(std::string_view message) override {
-    if (open()) sent_.emplace_back(message);
+    if (!open()) return;
+    sent_.emplace_back(message);
+    BlockIfDue();
+  }
+  void BeginMessage(size_t bytes) override {
+    if (!open()) return;
+    CHECK(part_bytes_left_ == 0);
+    parts_.clear();
+    part_bytes_left_ = bytes;
+  }
+  void SendPart(std::string_view part) override {
+    if (!open()) return;
+    CHECK(!part.empty() && part.size() <= part_bytes_left_);
+    largest_part_ = std::max(largest_part_, part.size());
+    parts_ += part;
+    part_bytes_left_ -= part.size();
+    if (part_bytes_left_ == 0) sent_.push_back(std::move(parts_));
+    BlockIfDue();
   }
   void Finish(const absl::Status& status) override {
     if (open()) status_ = status;
+  }
+  void Abandon() override {
+    abandoned_ = true;
+    Finish(absl::ResourceExhaustedError("abandoned"));
   }
   size_t queued_bytes() const override { return queued_bytes_; }
   bool Writable() const override { return writable_; }
@@ -88,6 +110,8 @@ class FakeCall : public Call {
     writable_ = false;
     queued_bytes_ = queued_bytes;
   }
+  // Likewise, but it takes one more message or part.
+  void BlockOutputAfterSend(size_t queued_bytes) { block_at_send_ = queued_bytes; }
   void UnblockOutput() {
     writable_ = true;
     queued_bytes_ = 0;
@@ -112,18 +136,30 @@ class FakeCall : public Call {
   }
   // nullopt until the service has finished the call.
   const std::optional<absl::Status>& status() const { return status_; }
+  bool abandoned() const { return abandoned_; }
+  // Of all messages sent in parts; 0 if there was none.
+  size_t largest_part() const { return largest_part_; }
   bool reading_paused() const { return reading_paused_; }
   StreamHandler* handler() const { return handler_.get(); }
 
  private:
+  void BlockIfDue() {
+    if (block_at_send_) BlockOutput(*std::exchange(block_at_send_, std::nullopt));
+  }
+
   const std::map<std::string, std::string, std::less<>> metadata_;
   const Instant deadline_;
   std::unique_ptr<StreamHandler> handler_;
   std::vector<std::string> sent_;
+  std::string parts_;  // of a message that is not whole
+  size_t part_bytes_left_ = 0;
+  size_t largest_part_ = 0;
   std::optional<absl::Status> status_;
   size_t queued_bytes_ = 0;
   bool writable_ = true;
+  std::optional<size_t> block_at_send_;
   bool reading_paused_ = false;
+  bool abandoned_ = false;
   bool closed_ = false;
 };
 

@@ -265,16 +265,36 @@ void Node::ReadBehind(absl::AnyInvocable<void()> work,
                       absl::AnyInvocable<void(const absl::Status&)> done) {
   if (reads_behind_ >= kReadsBehindMax) return done(kv::ErrTooManyRequests());
   ++reads_behind_;
-  parts_.reads->Post([this, alive = alive_, lane = parts_.lane, engine = *parts_.engine,
+  RunBehind(std::move(work), [this, done = std::move(done)]() mutable {
+    --reads_behind_;
+    done(absl::OkStatus());
+  });
+}
+
+std::shared_ptr<Node::HeldRange> Node::Hold(std::unique_ptr<kv::RangeView> view) {
+  std::erase_if(held_ranges_, [](const auto& held) { return held.expired(); });
+  auto held = std::make_shared<HeldRange>();
+  held->view = std::move(view);
+  held_ranges_.push_back(held);
+  return held;
+}
+
+// The view dies on either lane: here if nothing reads it, else there, after the reading. In both
+// cases that is before its engine goes (OnSnapshotOpened).
+void Node::ReadPiece(const HeldRange& held, absl::AnyInvocable<void(const kv::RangeView&)> work,
+                     absl::AnyInvocable<void()> done) {
+  RunBehind([view = held.view, work = std::move(work)]() mutable { work(*view); }, std::move(done));
+}
+
+void Node::RunBehind(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) {
+  parts_.reads->Post([alive = alive_, lane = parts_.lane, engine = *parts_.engine,
                       work = std::move(work), done = std::move(done)]() mutable {
     work();
     work =
         nullptr;  // before the engine it reads, and both here: another may come to be the live one
     engine = nullptr;
-    lane->Post([this, alive, done = std::move(done)]() mutable {
-      if (!*alive) return;
-      --reads_behind_;
-      done(absl::OkStatus());
+    lane->Post([alive, done = std::move(done)]() mutable {
+      if (*alive) done();
     });
   });
 }
@@ -290,6 +310,9 @@ void Node::OnInstallSnapshot(const raft::LogStart& start) {
 // The one moment at which the state changes other than by applying. On disk it has changed already.
 void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine) {
   snapshot_source_.EndAll();
+  for (const std::weak_ptr<HeldRange>& weak : held_ranges_) {
+    if (const std::shared_ptr<HeldRange> held = weak.lock()) held->view = nullptr;
+  }
   std::shared_ptr<kv::Engine> old = std::exchange(*parts_.engine, std::move(engine));
   const absl::Status adopted = parts_.store->Adopt(parts_.engine->get());
   if (!adopted.ok()) Fatal(fmt::format("the snapshot is no state: {}", MessageOf(adopted)));

@@ -139,6 +139,16 @@ class Node : private RaftStageOwner {
   // ErrTooManyRequests, at once, while much of that kind is under way.
   void ReadBehind(absl::AnyInvocable<void()> work,
                   absl::AnyInvocable<void(const absl::Status&)> done);
+  // Keeps a view for reads that are made one after the other (ReadPiece). It is gone, and null,
+  // when a snapshot takes the place of the engine: then the range goes on in a new view.
+  struct HeldRange {
+    std::shared_ptr<const kv::RangeView> view;
+  };
+  std::shared_ptr<HeldRange> Hold(std::unique_ptr<kv::RangeView> view);
+  // Runs `work` on the lane for long reads, with the view, which must be there; then `done` on this
+  // lane. How many are under way is the caller's to bound (server/api/range_budget.h).
+  void ReadPiece(const HeldRange& held, absl::AnyInvocable<void(const kv::RangeView&)> work,
+                 absl::AnyInvocable<void()> done);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
   SpaceWatch& space() { return space_; }
@@ -186,6 +196,7 @@ class Node : private RaftStageOwner {
   void OnFetchSnapshot(const raft::SnapshotWanted& wanted) override;
   void OnInstallSnapshot(const raft::LogStart& start) override;
 
+  void RunBehind(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done);
   void OnApplied(const raft::Entry& last, size_t bytes);
   void OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine);
   // The member list or what the log adds to it may have changed.
@@ -218,6 +229,7 @@ class Node : private RaftStageOwner {
   bool is_learner_ = false;
   bool removed_told_ = false;
   size_t reads_behind_ = 0;  // under way
+  std::vector<std::weak_ptr<HeldRange>> held_ranges_;
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;

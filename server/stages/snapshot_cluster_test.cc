@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -122,6 +123,38 @@ TEST_F(SnapshotClusterTest, StateSurvivesTheNextRestart) {
   cluster_->Restart(behind_);
   EXPECT_GE(cluster_->store(behind_).applied_index(), installed);
   EXPECT_GT(installed, 0u);
+  ExpectEqualMembers();
+}
+
+// What is being read is read to its end; between two pieces there is nothing to read from any more.
+TEST_F(SnapshotClusterTest, ARangeThatIsReadInPiecesLosesItsViewWithTheEngine) {
+  Start(9, SmallLogs(), /*background=*/Milliseconds(3));
+  LeaveBehind();
+  Node& node = cluster_->node(behind_);
+  etcdserverpb::RangeRequest request;
+  request.set_key("k");
+  request.set_range_end("l");
+  const auto view = [&] { return *cluster_->store(behind_).ViewRange(request, {}); };
+  const auto resting = node.Hold(view());
+  const auto busy = node.Hold(view());
+  int pieces = 0;
+  std::function<void()> read_on = [&] {
+    if (busy->view == nullptr) return;
+    node.ReadPiece(
+        *busy,
+        [&](const kv::RangeView& range) {
+          pieces += range.Read(range.start(), {.keys_max = 5, .bytes_max = 1000}).keys > 0;
+        },
+        [&] { read_on(); });
+  };
+  read_on();
+  cluster_->Run(Milliseconds(20));
+  EXPECT_GT(pieces, 1);
+  EXPECT_NE(resting->view, nullptr);
+  cluster_->Heal();
+  ASSERT_TRUE(RunUntil([&] { return fetched().installed == 1; }));
+  EXPECT_EQ(resting->view, nullptr);
+  EXPECT_EQ(busy->view, nullptr);
   ExpectEqualMembers();
 }
 
