@@ -16,8 +16,26 @@ using etcdserverpb::AlarmType;
 
 namespace {
 
-// What the engine holds of an alarm that was raised for the quota; of others, nothing.
+// What the engine holds of each cause.
 constexpr std::string_view kForQuota = "q";
+constexpr std::string_view kForDivergence = "d";
+
+std::string_view TextOf(AlarmCause cause) {
+  switch (cause) {
+    case AlarmCause::kRequest:
+      return "";
+    case AlarmCause::kQuota:
+      return kForQuota;
+    case AlarmCause::kDivergence:
+      return kForDivergence;
+  }
+  return "";
+}
+
+AlarmCause CauseOf(std::string_view text) {
+  if (text == kForQuota) return AlarmCause::kQuota;
+  return text == kForDivergence ? AlarmCause::kDivergence : AlarmCause::kRequest;
+}
 
 }  // namespace
 
@@ -30,12 +48,12 @@ absl::Status Alarms::Load(const Engine& engine) {
       return absl::DataLossError("the engine's alarms are damaged");
     }
     const std::pair alarm(LoadOrdered64(rest.data()), static_cast<AlarmType>(type));
-    on_.emplace(alarm, it->value() == kForQuota);
+    on_.emplace(alarm, CauseOf(it->value()));
   }
   return absl::OkStatus();
 }
 
-void Alarms::Apply(const AlarmRequest& request, bool for_quota, WriteBatch& batch,
+void Alarms::Apply(const AlarmRequest& request, AlarmCause cause, WriteBatch& batch,
                    AlarmResponse* response) {
   if (request.alarm() == etcdserverpb::NONE || !etcdserverpb::AlarmType_IsValid(request.alarm())) {
     return;
@@ -44,9 +62,8 @@ void Alarms::Apply(const AlarmRequest& request, bool for_quota, WriteBatch& batc
   AppendOrdered64(request.memberid(), key);
   PutByte(key, static_cast<uint8_t>(request.alarm()));
   if (request.action() == AlarmRequest::ACTIVATE) {
-    const auto [alarm, raised] =
-        on_.emplace(std::pair(request.memberid(), request.alarm()), for_quota);
-    if (raised) batch.Put(key, for_quota ? kForQuota : std::string_view());
+    const auto [alarm, raised] = on_.emplace(std::pair(request.memberid(), request.alarm()), cause);
+    if (raised) batch.Put(key, TextOf(cause));
   } else {
     if (on_.erase({request.memberid(), request.alarm()}) == 0) return;
     batch.Delete(key);
@@ -62,14 +79,22 @@ bool Alarms::IsOn(AlarmType type) const {
                      [type](const auto& alarm) { return alarm.first.second == type; });
 }
 
-bool Alarms::IsOnForQuota(uint64_t member) const {
-  const auto alarm = on_.find({member, etcdserverpb::NOSPACE});
-  return alarm != on_.end() && alarm->second;
+bool Alarms::IsOnFor(const Alarm& alarm, AlarmCause cause) const {
+  const auto found = on_.find(alarm);
+  return found != on_.end() && found->second == cause;
+}
+
+bool Alarms::IsCorrupt() const {
+  return std::any_of(on_.begin(), on_.end(), [](const auto& alarm) {
+    const auto& [member, type] = alarm.first;
+    const bool names = alarm.second == AlarmCause::kDivergence && member != 0;
+    return type == etcdserverpb::CORRUPT && !names;
+  });
 }
 
 std::vector<AlarmMember> Alarms::List() const {
   std::vector<AlarmMember> list;
-  for (const auto& [alarm, for_quota] : on_) {
+  for (const auto& [alarm, cause] : on_) {
     AlarmMember& listed = list.emplace_back();
     listed.set_memberid(alarm.first);
     listed.set_alarm(alarm.second);

@@ -72,9 +72,11 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
     case CommandKind::kMemberAttributes:
       return ApplyMemberAttributes(command.request);
     case CommandKind::kAlarm:
-      return ApplyAlarm(command.request, /*for_quota=*/false);
+      return ApplyAlarm(command.request, AlarmCause::kRequest);
     case CommandKind::kQuotaAlarm:
-      return ApplyAlarm(command.request, /*for_quota=*/true);
+      return ApplyAlarm(command.request, AlarmCause::kQuota);
+    case CommandKind::kDivergenceAlarm:
+      return ApplyAlarm(command.request, AlarmCause::kDivergence);
     case CommandKind::kMemberAdd:
       return ApplyMemberAdd(command.request);
     case CommandKind::kMemberRemove:
@@ -89,6 +91,7 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
 
 ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
   Parse(request, put_);
+  if (SEEDED_BUG(kPutSpoiled) && want_response && position_.index % 16 == 0) put_.set_value("");
   ApplyResult result;
   if (alarms_.IsOn(etcdserverpb::NOSPACE) && !SEEDED_BUG(kPutWithoutSpace)) {
     result.status = ErrNoSpace();
@@ -195,11 +198,10 @@ ApplyResult MvccStore::ApplyMemberAttributes(std::string_view request) {
   return result;
 }
 
-ApplyResult MvccStore::ApplyAlarm(std::string_view request, bool for_quota) {
+ApplyResult MvccStore::ApplyAlarm(std::string_view request, AlarmCause cause) {
   ApplyResult result;
   auto& response = result.response.emplace<etcdserverpb::AlarmResponse>();
-  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), for_quota, keys_->drain.batch(),
-                &response);
+  alarms_.Apply(Parse<etcdserverpb::AlarmRequest>(request), cause, keys_->drain.batch(), &response);
   response.mutable_header()->set_revision(keys_->revision);
   return result;
 }

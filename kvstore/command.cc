@@ -44,6 +44,7 @@ bool IsKnown(CommandKind kind) {
     case CommandKind::kMemberUpdate:
     case CommandKind::kLeaseCheckpoint:
     case CommandKind::kQuotaAlarm:
+    case CommandKind::kDivergenceAlarm:
       return true;
   }
   return false;

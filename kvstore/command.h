@@ -35,6 +35,8 @@ enum class CommandKind : uint8_t {
   kMemberUpdate = 12,     // etcdserverpb.MemberUpdateRequest
   kLeaseCheckpoint = 13,  // etcdserverpb.LeaseCheckpointRequest, from the leader itself
   kQuotaAlarm = 14,       // etcdserverpb.AlarmRequest, ACTIVATE; its member will lift it
+  kDivergenceAlarm =
+      15,  // etcdserverpb.AlarmRequest of CORRUPT, from the leader (docs/integrity.md)
 };
 
 struct CommandHeader {

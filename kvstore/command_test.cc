@@ -89,7 +89,7 @@ TEST(Command, EveryTruncationOfTheHeaderIsDataLoss) {
   }
 }
 
-TEST(Command, OnlyTheFourteenKindsAreKnown) {
+TEST(Command, OnlyTheFifteenKindsAreKnown) {
   std::string payload = EncodedTxn("");
   for (int kind = 0; kind <= 255; ++kind) {
     payload[0] = static_cast<char>(kind);
@@ -102,7 +102,7 @@ TEST(Command, OnlyTheFourteenKindsAreKnown) {
       EXPECT_EQ(command.status().code(), absl::StatusCode::kDataLoss) << kind;
       const absl::StatusOr<Command> with = DecodeCommand(payload + identity);
       EXPECT_EQ(with.ok(), kind >= 129 && kind <= 134) << kind;
-    } else if (kind >= 1 && kind <= 14) {
+    } else if (kind >= 1 && kind <= 15) {
       ASSERT_TRUE(command.ok()) << kind;
       EXPECT_EQ(static_cast<int>(command->header.kind), kind);
     } else {

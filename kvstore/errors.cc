@@ -78,6 +78,7 @@ constexpr ClientError kBadLeaderTransferee{Code::kFailedPrecondition,
                                            "etcdserver: bad leader transferee"};
 constexpr ClientError kTimeoutLeaderTransfer{
     Code::kUnknown, "etcdserver: request timed out, leader transfer took too long"};
+constexpr ClientError kCorrupt{Code::kDataLoss, "etcdserver: corrupt cluster"};
 constexpr ClientError kNotPrimaryLessor{Code::kUnknown, "not a primary lessor"};
 
 absl::Status StatusOf(const ClientError& error) {
@@ -123,6 +124,7 @@ absl::Status ErrTimeoutDueToLeaderFail() { return StatusOf(kTimeoutDueToLeaderFa
 absl::Status ErrTimeoutDueToConnectionLost() { return StatusOf(kTimeoutDueToConnectionLost); }
 absl::Status ErrBadLeaderTransferee() { return StatusOf(kBadLeaderTransferee); }
 absl::Status ErrTimeoutLeaderTransfer() { return StatusOf(kTimeoutLeaderTransfer); }
+absl::Status ErrCorrupt() { return StatusOf(kCorrupt); }
 absl::Status ErrNotPrimaryLessor() { return StatusOf(kNotPrimaryLessor); }
 
 }  // namespace conclave::kv

@@ -44,6 +44,7 @@ absl::Status ErrTimeoutDueToLeaderFail();
 absl::Status ErrTimeoutDueToConnectionLost();
 absl::Status ErrBadLeaderTransferee();
 absl::Status ErrTimeoutLeaderTransfer();
+absl::Status ErrCorrupt();
 absl::Status ErrNotPrimaryLessor();
 
 }  // namespace conclave::kv

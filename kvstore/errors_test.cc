@@ -54,6 +54,7 @@ constexpr Row kRows[] = {
      "etcdserver: request timed out, possibly due to connection lost"},
     {ErrBadLeaderTransferee, 9, "etcdserver: bad leader transferee"},
     {ErrTimeoutLeaderTransfer, 2, "etcdserver: request timed out, leader transfer took too long"},
+    {ErrCorrupt, 15, "etcdserver: corrupt cluster"},
     {ErrNotPrimaryLessor, 2, "not a primary lessor"},
 };
 

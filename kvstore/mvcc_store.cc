@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kvstore/chain.h"
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/compaction.h"
 #include "kvstore/mvcc/hash.h"
@@ -30,18 +31,21 @@ constexpr std::string_view kFormat = "4";
 // More of a drain's results than that do not wait for its end in memory.
 constexpr size_t kUnwrittenResultBytesMax = 4 << 20;
 
-std::string EncodeState(uint64_t index, uint64_t term, int64_t revision) {
-  std::string value;
-  PutFixed64(value, index);
-  PutFixed64(value, term);
-  PutFixed64(value, static_cast<uint64_t>(revision));
-  return value;
-}
-
 struct State {
   LogPosition position;
   int64_t revision = 0;
+  uint64_t chain = 0;
 };
+
+// Without the configuration, which has a key of its own.
+std::string EncodeState(const State& state) {
+  std::string value;
+  PutFixed64(value, state.position.index);
+  PutFixed64(value, state.position.term);
+  PutFixed64(value, static_cast<uint64_t>(state.revision));
+  PutFixed64(value, state.chain);
+  return value;
+}
 
 absl::StatusOr<State> ReadState(const Engine& engine) {
   const std::optional<std::string> value = engine.Get(kStateKey);
@@ -51,6 +55,7 @@ absl::StatusOr<State> ReadState(const Engine& engine) {
   state.position.index = in.Fixed64();
   state.position.term = in.Fixed64();
   state.revision = static_cast<int64_t>(in.Fixed64());
+  state.chain = in.Fixed64();
   if (!in.finished()) return absl::DataLossError("the store's state is damaged");
   state.position.configuration = engine.Get(kConfigurationKey).value_or("");
   return state;
@@ -132,6 +137,7 @@ absl::Status MvccStore::LoadState() {
   absl::StatusOr<State> state = ReadState(*engine_);
   if (!state.ok()) return state.status();
   keys_->revision = state->revision;
+  chain_ = SEEDED_BUG(kChainForgotten) ? 0 : state->chain;
   const absl::StatusOr<uint64_t> kept_bytes = LoadKeptBytes(*engine_);
   if (!kept_bytes.ok()) return kept_bytes.status();
   keys_->kept_bytes = *kept_bytes;
@@ -149,7 +155,7 @@ absl::Status MvccStore::LoadState() {
 void MvccStore::SetUp(const std::vector<etcdserverpb::Member>& members) {
   WriteBatch& batch = keys_->drain.batch();
   batch.Put(kFormatKey, kFormat);
-  batch.Put(kStateKey, EncodeState(0, 0, keys_->revision));
+  batch.Put(kStateKey, EncodeState({.position = {}, .revision = keys_->revision}));
   for (const etcdserverpb::Member& member : members) members_.Set(member, batch);
   keys_->drain.WriteOut(*engine_, keys_->cache);
   // No log can bring the bootstrap members back.
@@ -158,37 +164,47 @@ void MvccStore::SetUp(const std::vector<etcdserverpb::Member>& members) {
 
 // ---- Drains. ----
 
-void MvccStore::CheckNext(uint64_t index) const { CHECK(index == position_.index + 1); }
+void MvccStore::BeginEntry(uint64_t index) {
+  CHECK(index == position_.index + 1);
+  entry_begin_ = keys_->drain.batch().encoded().size();
+  keys_->replaced_sum = 0;
+}
 
-void MvccStore::MoveTo(uint64_t index, uint64_t term) {
+void MvccStore::EndEntry(uint64_t index, uint64_t term, const absl::Status& outcome) {
   position_.index = index;
   position_.term = term;
+  chain_ = NextChain(chain_, {.index = index,
+                              .term = term,
+                              .status_code = outcome.raw_code(),
+                              .replaced_sum = keys_->replaced_sum,
+                              .effects = keys_->drain.batch().encoded().substr(entry_begin_)});
 }
 
 void MvccStore::ApplyNothing(uint64_t index, uint64_t term) {
-  CheckNext(index);
-  MoveTo(index, term);
+  BeginEntry(index);
+  EndEntry(index, term, absl::OkStatus());
 }
 
 ApplyResult MvccStore::Apply(uint64_t index, uint64_t term, std::string_view command,
                              bool want_response) {
-  CheckNext(index);
+  BeginEntry(index);
   ApplyResult result = ApplyEncoded(index, command, want_response);
-  MoveTo(index, term);
+  EndEntry(index, term, result.status);
   return result;
 }
 
 ApplyResult MvccStore::ApplyConfiguration(uint64_t index, uint64_t term,
                                           std::string_view configuration, std::string_view context,
                                           bool want_response) {
-  CheckNext(index);
+  BeginEntry(index);
   ApplyResult result;
   // Before the configuration, for a command may have the drain so far written out.
   if (!context.empty()) result = ApplyEncoded(index, context, want_response);
-  MoveTo(index, term);
+  if (!SEEDED_BUG(kConfigurationNotKept)) {
+    keys_->drain.batch().Put(kConfigurationKey, configuration);
+  }
+  EndEntry(index, term, result.status);
   position_.configuration = configuration;
-  if (SEEDED_BUG(kConfigurationNotKept)) return result;
-  keys_->drain.batch().Put(kConfigurationKey, configuration);
   return result;
 }
 
@@ -220,10 +236,14 @@ void MvccStore::WriteOut() {
   if (written_index_ == position_.index) return;
   keys_->counts.WriteChanged(keys_->drain.batch());
   PutKeptBytes(keys_->kept_bytes, keys_->drain.batch());
+  SaveProgress(keys_.get());
   results_.FinishBatch(keys_->drain.batch());
-  const uint64_t applied = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
-  keys_->drain.batch().Put(kStateKey, EncodeState(applied, position_.term, keys_->revision));
+  State state{.position = {}, .revision = keys_->revision, .chain = chain_};
+  state.position.index = SEEDED_BUG(kAppliedIndexApart) ? written_index_ : position_.index;
+  state.position.term = position_.term;
+  keys_->drain.batch().Put(kStateKey, EncodeState(state));
   keys_->drain.WriteOut(*engine_, keys_->cache);
+  entry_begin_ = 0;
   written_index_ = position_.index;
   BalanceCounts();
 }

@@ -39,6 +39,7 @@ class MvccStore final : public Store {
   void Commit() override;
   uint64_t applied_index() const override { return position_.index; }
   LogPosition position() const override { return position_; }
+  uint64_t chain() const override { return chain_; }
   uint64_t installed_index() const override { return installed_index_; }
   absl::Status Adopt(Engine* engine) override;
 
@@ -59,6 +60,10 @@ class MvccStore final : public Store {
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return alarms_.List(); }
   bool IsAlarmOn(etcdserverpb::AlarmType type) const override { return alarms_.IsOn(type); }
   bool IsQuotaAlarmOn(uint64_t member) const override { return alarms_.IsOnForQuota(member); }
+  bool IsDivergenceAlarmOn(uint64_t member) const override {
+    return alarms_.IsOnForDivergence(member);
+  }
+  bool IsCorrupt() const override { return alarms_.IsCorrupt(); }
   uint64_t SizeBytes() const override { return engine_->SizeBytes(); }
   uint64_t KeptBytes() const override { return keys_->kept_bytes; }
 
@@ -77,8 +82,8 @@ class MvccStore final : public Store {
   void SetUp(const std::vector<etcdserverpb::Member>& members);
 
   // Begins and ends an entry.
-  void CheckNext(uint64_t index) const;
-  void MoveTo(uint64_t index, uint64_t term);
+  void BeginEntry(uint64_t index);
+  void EndEntry(uint64_t index, uint64_t term, const absl::Status& outcome);
   // Makes the engine hold all commands applied so far, in the middle of a drain or at its end.
   void WriteOut();
   void BalanceCounts();
@@ -96,7 +101,7 @@ class MvccStore final : public Store {
   ApplyResult ApplyLeaseRevoke(std::string_view request);
   ApplyResult ApplyLeaseCheckpoint(std::string_view request);
   ApplyResult ApplyMemberAttributes(std::string_view request);
-  ApplyResult ApplyAlarm(std::string_view request, bool for_quota);
+  ApplyResult ApplyAlarm(std::string_view request, AlarmCause cause);
   template <typename R>
   ApplyResult MembershipResult(absl::Status status) const;
   ApplyResult ApplyMemberAdd(std::string_view request);
@@ -112,6 +117,8 @@ class MvccStore final : public Store {
   class Alarms alarms_;
   ResultTable results_;
   LogPosition position_;
+  uint64_t chain_ = 0;
+  size_t entry_begin_ = 0;  // in the drain's batch, of the entry that is being applied
   uint64_t installed_index_ = 0;
   uint64_t written_index_ = 0;  // the engine's position
   bool compacted_ = false;      // in this drain

@@ -36,13 +36,6 @@ int64_t VersionOf(TestStore& store, std::string_view key) {
   return response.ok() && response->kvs_size() == 1 ? response->kvs(0).version() : 0;
 }
 
-std::string TextOf(const ApplyResult& result) {
-  std::string text = result.status.ToString();
-  if (const auto* put = std::get_if<PutResponse>(&result.response)) text += put->DebugString();
-  if (const auto* txn = std::get_if<TxnResponse>(&result.response)) text += txn->DebugString();
-  return text;
-}
-
 StoreOptions Few(uint64_t results, uint64_t bytes = 1 << 20, size_t response_bytes = 1 << 10) {
   StoreOptions options;
   options.results = {

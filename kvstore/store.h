@@ -122,6 +122,10 @@ class Store : public History {
   // every view of the engine, and every state that a crash leaves, has the position that it is at.
   virtual LogPosition position() const = 0;
 
+  // The sum over everything applied up to the position (chain.h): equal on members that stand at
+  // the same index, or their states are not what the log says. It comes with a snapshot.
+  virtual uint64_t chain() const = 0;
+
   // ---- Snapshots. ----
 
   // A snapshot was installed: `engine`, which must hold a later state of the same cluster, takes
@@ -185,6 +189,12 @@ class Store : public History {
   virtual bool IsAlarmOn(etcdserverpb::AlarmType type) const;
   // Whether that member's NOSPACE is on because of its quota (CommandKind::kQuotaAlarm).
   virtual bool IsQuotaAlarmOn(uint64_t member) const = 0;
+  // Whether that member's CORRUPT is on because its state differs from the others'
+  // (CommandKind::kDivergenceAlarm); of member 0, that nobody knows whose is right.
+  virtual bool IsDivergenceAlarmOn(uint64_t member) const = 0;
+  // Whether a CORRUPT alarm is on that names no diverged member: one that was raised by hand, or
+  // for member 0. Then nothing is written, as in etcd (reference: behaviour section 10.4).
+  virtual bool IsCorrupt() const = 0;
   // Of the engine's files and what waits to be written to them.
   virtual uint64_t SizeBytes() const = 0;
   // What the quota is about: all versions that history keeps (mvcc/kept_bytes.h).

@@ -21,18 +21,6 @@ namespace {
 constexpr size_t kTxnOpsMax = 128;
 constexpr size_t kResultsMax = 5;
 
-std::string TextOf(const ApplyResult& result) {
-  std::string text = result.status.ToString();
-  std::visit(
-      [&](const auto& response) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(response)>, std::monostate>) {
-          text += "\n" + response.DebugString();
-        }
-      },
-      result.response);
-  return text;
-}
-
 // As a client gets it: in the background if it is long, piece by piece if it can be.
 absl::StatusOr<etcdserverpb::RangeResponse> RangeOf(TestStore& store,
                                                     const etcdserverpb::RangeRequest& request) {

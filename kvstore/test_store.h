@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "kvstore/command.h"
@@ -22,6 +23,19 @@ enum class EngineKind { kMemory, kLevelDb };
 
 inline std::string EngineName(const ::testing::TestParamInfo<EngineKind>& kind) {
   return kind.param == EngineKind::kMemory ? "Memory" : "LevelDb";
+}
+
+// Status and response, to be compared.
+inline std::string TextOf(const ApplyResult& result) {
+  std::string text = result.status.ToString();
+  std::visit(
+      [&](const auto& response) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(response)>, std::monostate>) {
+          text += "\n" + response.DebugString();
+        }
+      },
+      result.response);
+  return text;
 }
 
 class TestStore {

@@ -291,6 +291,27 @@ void Server::OnSpaceNews(SpaceNews news) {
   }
 }
 
+void Server::OnIntegrityNews(IntegrityNews news, raft::NodeId member) {
+  switch (news) {
+    case IntegrityNews::kDiverged:
+      return Log(LogLevel::kError,
+                 "a member's state differs from that of the majority: it is fenced until its state "
+                 "is replaced",
+                 {{"member", HexId(member)}});
+    case IntegrityNews::kDisputed:
+      return Log(LogLevel::kError,
+                 "the states of members differ and no majority agrees: nothing is written until "
+                 "that is settled");
+    case IntegrityNews::kFenced:
+      return Log(LogLevel::kError,
+                 "the state of this member is wrong: it serves nothing from it and does not lead",
+                 {{"member", HexId(member)}});
+    case IntegrityNews::kSound:
+      return Log(LogLevel::kInfo, "the state of this member is sound again: it serves",
+                 {{"member", HexId(member)}});
+  }
+}
+
 void Server::OnSnapshotNews(std::string_view line) { Log(LogLevel::kInfo, line); }
 
 }  // namespace conclave::server

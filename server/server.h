@@ -61,6 +61,7 @@ class Server : private NodeObserver {
   // `who_says` is for the log.
   void EndRemoved(std::string_view who_says);
   void OnSpaceNews(SpaceNews news) override;
+  void OnIntegrityNews(IntegrityNews news, raft::NodeId member) override;
   void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;

@@ -57,6 +57,8 @@ ServerReading Telemetry::Read() const {
   reading.applied_index = raft.applied.value();
   reading.proposals_pending = node_->proposals_pending();
   reading.proposals_failed = counters.proposals_failed;
+  reading.fenced = node_->fenced();
+  reading.divergences_found = counters.divergences_found;
   reading.wal_bytes = wal.bytes;
   reading.wal_segments = wal.segments;
   const SnapshotSourceStats& sent = node_->snapshots_sent();

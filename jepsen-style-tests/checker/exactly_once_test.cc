@@ -34,7 +34,10 @@ struct GoodHistory {
   Report Check(uint64_t ok_writes_min = 2) const {
     EventLog log;
     int64_t revision = 1;
-    for (const std::vector<KvEvent>& events : revisions) log.Add(++revision, events, revision);
+    for (const std::vector<KvEvent>& events : revisions) {
+      ++revision;
+      log.Add(revision, events, revision);
+    }
     return CheckExactlyOnce(writes, log, ok_writes_min);
   }
 };

@@ -230,6 +230,7 @@ SwarmOptions DrawSwarmOptions(Random random) {
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
   if (Chance(random, 15)) options.late_start = options.fault_phase;
+  options.divergence = Chance(random, 20);
   return options;
 }
 
@@ -285,6 +286,7 @@ std::string SwarmOptions::Describe() const {
                   ToSeconds(member.node.log_watchdog.stall_max));
   text += fmt::format("faults    {} for {:.1f} s{}\n", Faults(nemesis), ToSeconds(fault_phase),
                       late_start > Duration::zero() ? ", some members start late" : "");
+  if (divergence) text += "states    one goes wrong\n";
   return text;
 }
 

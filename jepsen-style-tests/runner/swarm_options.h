@@ -43,6 +43,7 @@ struct SwarmOptions {
   // Some members, a minority of the voters at most, start from nothing up to so long after the
   // others; zero is none.
   Duration late_start{};
+  bool divergence = false;  // a member's state goes wrong, in a healthy cluster (divergence.h)
 
   // One line per topic, for people.
   std::string Describe() const;

@@ -85,6 +85,9 @@ struct Member::Process : server::NodeObserver {
     }
   }
   void OnRemoved() override { member->world_->OnRemoved(*member); }
+  void OnIntegrityNews(server::IntegrityNews news, raft::NodeId about) override {
+    member->world_->OnIntegrityNews(*member, news, about);
+  }
   void OnSnapshotNews(std::string_view line) override {
     member->world_->Note("{}: {}", member->name(), line);
     // Whatever arrives has come as it was sent, so what is wrong with it was wrong there.
@@ -112,7 +115,7 @@ struct Member::Process : server::NodeObserver {
   std::unique_ptr<kv::EngineHome> engine_home;
   std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
   std::unique_ptr<raft::Wal> wal;
-  std::unique_ptr<kv::Store> store;
+  std::unique_ptr<ObservedStore> store;
   std::unique_ptr<server::Node> node;
   std::unique_ptr<server::LeaderGuard> guard;
   std::unique_ptr<server::LeaseKeeper> leases;
@@ -158,6 +161,8 @@ raft::WalOptions Member::wal_options() const {
 server::Node& Member::node() { return *process_->node; }
 MemberLane& Member::lane() { return process_->lane; }
 kv::Store& Member::store() { return *process_->store; }
+void Member::SpoilNextPut() { process_->store->SpoilNextPut(); }
+bool Member::state_is_wrong() const { return running() && process_->store->wrong(); }
 
 bool Member::silent() const { return process_ == nullptr || process_->lane.silent(); }
 
@@ -202,7 +207,9 @@ absl::Status Member::StartProcess() {
   process.engine = *std::move(engine);
 
   kv::StoreOptions store_options = options_.store;
-  store_options.recorder = [this](const auto& revisions) { world_->OnEvents(*this, revisions); };
+  store_options.recorder = [this](const auto& revisions) {
+    if (!state_is_wrong()) world_->OnEvents(*this, revisions);
+  };
   auto store = kv::Store::Open(process.engine.get(), store_options, world_->bootstrap_members());
   if (!store.ok()) return store.status();
   world_->invariants().OnStart(id(), opened->contents,

@@ -93,6 +93,9 @@ class Member {
   server::Node& node();
   MemberLane& lane();
   kv::Store& store();
+  // ObservedStore::SpoilNextPut, and whether that has happened.
+  void SpoilNextPut();
+  bool state_is_wrong() const;
 
   // From the network.
   void ReceiveFromPeer(const Bytes& bytes);

@@ -2,7 +2,24 @@
 
 #include <utility>
 
+#include "kvstore/command.h"
+#include "raft/base/check.h"
+
 namespace conclave::sim {
+
+namespace {
+
+// The same put, of another value.
+Bytes Spoiled(std::string_view command) {
+  const absl::StatusOr<kv::Command> decoded = kv::DecodeCommand(command);
+  CHECK(decoded.ok());
+  etcdserverpb::PutRequest put;
+  CHECK(put.ParseFromArray(decoded->request.data(), static_cast<int>(decoded->request.size())));
+  put.set_value(put.value() + "!");
+  return kv::EncodeCommand(decoded->header, put.SerializeAsString());
+}
+
+}  // namespace
 
 ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store,
                              RaftInvariants* invariants, StoreObserver* observer)
@@ -10,7 +27,12 @@ ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> sto
 
 kv::ApplyResult ObservedStore::Apply(uint64_t index, uint64_t term, std::string_view command,
                                      bool want_response) {
-  kv::ApplyResult result = store_->Apply(index, term, command, want_response);
+  const bool is_put = kv::CommandKind(command.front()) == kv::CommandKind::kPut;
+  const bool spoil = is_put && std::exchange(spoil_next_put_, false);
+  wrong_ |= spoil;
+  const Bytes spoiled = spoil ? Spoiled(command) : Bytes();
+  kv::ApplyResult result =
+      store_->Apply(index, term, spoil ? spoiled.view() : command, want_response);
   Tell({.index = index, .term = term, .command = command}, result);
   return result;
 }
@@ -31,6 +53,7 @@ kv::ApplyResult ObservedStore::ApplyConfiguration(uint64_t index, uint64_t term,
 
 absl::Status ObservedStore::Adopt(kv::Engine* engine) {
   absl::Status status = store_->Adopt(engine);
+  wrong_ = false;
   if (status.ok()) invariants_->OnInstall(member_, store_->position(), store_->revision());
   return status;
 }

@@ -38,6 +38,11 @@ class ObservedStore final : public kv::Store {
   ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, RaftInvariants* invariants,
                 StoreObserver* observer);
 
+  // The next put is applied here with another value: from then on this member's state is wrong,
+  // until another one is adopted.
+  void SpoilNextPut() { spoil_next_put_ = true; }
+  bool wrong() const { return wrong_; }
+
   kv::ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                         bool want_response) override;
   void ApplyNothing(uint64_t index, uint64_t term) override;
@@ -46,6 +51,7 @@ class ObservedStore final : public kv::Store {
   void Commit() override { store_->Commit(); }
   uint64_t applied_index() const override { return store_->applied_index(); }
   kv::LogPosition position() const override { return store_->position(); }
+  uint64_t chain() const override { return store_->chain(); }
   uint64_t installed_index() const override { return store_->installed_index(); }
   absl::Status Adopt(kv::Engine* engine) override;
 
@@ -80,6 +86,10 @@ class ObservedStore final : public kv::Store {
   }
   std::vector<etcdserverpb::AlarmMember> Alarms() const override { return store_->Alarms(); }
   bool IsQuotaAlarmOn(uint64_t member) const override { return store_->IsQuotaAlarmOn(member); }
+  bool IsDivergenceAlarmOn(uint64_t member) const override {
+    return store_->IsDivergenceAlarmOn(member);
+  }
+  bool IsCorrupt() const override { return store_->IsCorrupt(); }
   uint64_t KeptBytes() const override { return store_->KeptBytes(); }
   uint64_t SizeBytes() const override { return store_->SizeBytes(); }
 
@@ -96,6 +106,8 @@ class ObservedStore final : public kv::Store {
   const std::unique_ptr<kv::Store> store_;
   RaftInvariants* const invariants_;
   StoreObserver* const observer_;
+  bool spoil_next_put_ = false;
+  bool wrong_ = false;
 };
 
 }  // namespace conclave::sim

@@ -217,6 +217,16 @@ void World::CheckHeldLog(Member& member) {
                   member.name(), held->value()));
 }
 
+void World::OnIntegrityNews(Member& member, server::IntegrityNews news, raft::NodeId about) {
+  using server::IntegrityNews;
+  constexpr const char* kWords[] = {"differs", "is disputed", "is fenced", "is sound again"};
+  const char* const words = kWords[static_cast<size_t>(news)];
+  Note("{}: the state of {:x} {}", member.name(), about.value(), words);
+  if (news == IntegrityNews::kSound || about == diverging_) return;
+  Report(fmt::format("integrity: diverged: {} says that the state of {:x} {}", member.name(),
+                     about.value(), words));
+}
+
 // Not from within its own event.
 void World::BurySoon(Member& member) {
   scheduler_.After(Duration::zero(), [&member] { member.BuryIfDead(); });

@@ -99,6 +99,9 @@ class World : public StoreObserver {
   bool MembersSettled() { return !ChangesUnderWay() && !VotesArePending(); }
   bool ChangesUnderWay() const { return changes_open_ > 0 || scheduler_.Now() < changes_until_; }
 
+  // From now on that member's state may be found to be wrong; every other never.
+  void ExpectDivergence(raft::NodeId id) { diverging_ = id; }
+
   // The member's log has been damaged while it did not run; `sound` is its disk as it was.
   void OnDamaged(size_t position, std::unique_ptr<MemoryFileSystem> sound);
   // It holds all that it ever held.
@@ -167,6 +170,8 @@ class World : public StoreObserver {
   void OnRemoved(Member& member);
   // It may have applied the removal of others, and tells them when they connect.
   void OnMembersChanged(Member& member);
+  // A member's state is said to differ, or it says so itself.
+  void OnIntegrityNews(Member& member, server::IntegrityNews news, raft::NodeId about);
   void OnRefusedToStart(Member& member, const absl::Status& why);
   void OnEvents(Member& member, const std::vector<kv::SharedRevisionEvents>& revisions);
   // StoreObserver.
@@ -220,6 +225,7 @@ class World : public StoreObserver {
     Instant last_event{};
   };
   std::map<size_t, LeaderWrite> leader_writes_;
+  std::optional<raft::NodeId> diverging_;
   std::vector<std::string> problems_;
   checker::EventLog events_;
   std::vector<checker::LeaseEnd> lease_ends_;

@@ -65,6 +65,8 @@ class WriteBatch {
   size_t count() const { return count_; }
   size_t size_bytes() const { return encoded_.size(); }
   Operations operations() const { return Operations(encoded_); }
+  // All of it as bytes, in an encoding that is the same on every machine; until the next change.
+  std::string_view encoded() const { return encoded_; }
 
  private:
   // Each operation: kind (1), key size (4), value size (4), key, value.

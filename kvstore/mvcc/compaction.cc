@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/kept_bytes.h"
@@ -104,13 +105,18 @@ absl::Status Compact(KeySpace* keys, int64_t revision) {
   if (progress.next.main == keys->compact_revision && progress.next.sub != 0) {
     progress.spared = progress.next;
     progress.next.sub = 0;
-    PutProgress(progress, batch);
+    progress.unsaved = true;
   }
   keys->compact_revision = revision;
   std::string value;
   PutFixed64(value, static_cast<uint64_t>(revision));
   batch.Put(kCompactKey, value);
   return absl::OkStatus();
+}
+
+void SaveProgress(KeySpace* keys) {
+  if (!std::exchange(keys->compaction.unsaved, false)) return;
+  PutProgress(keys->compaction, keys->drain.batch());
 }
 
 bool CompactStep(KeySpace* keys, size_t events_max) {

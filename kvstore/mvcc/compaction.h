@@ -19,6 +19,10 @@ absl::Status LoadCompaction(KeySpace* keys);
 // The command. Errors: compacted, future revision.
 absl::Status Compact(KeySpace* keys, int64_t revision);
 
+// Puts what Compact has changed of this member's own progress into the drain's batch: apart from
+// the command's effects, which are the same on every member.
+void SaveProgress(KeySpace* keys);
+
 // Looks at up to `events_max` more events of the history to be compacted and removes what is dead
 // because of them; true if there is more to do. Between drains only.
 bool CompactStep(KeySpace* keys, size_t events_max);

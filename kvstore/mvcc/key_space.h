@@ -24,6 +24,7 @@ struct CompactionProgress {
   // An earlier removal stopped before this event of its target's. What the ones before it, of that
   // revision, had replaced is gone; they themselves were spared, and are looked at again.
   Revision spared;
+  bool unsaved = false;  // changed by an entry of the drain; the next batch takes it along
 };
 
 struct KeySpace {
@@ -43,7 +44,8 @@ struct KeySpace {
   Latest latest;
   Past past;
   KeyCounts counts;
-  uint64_t kept_bytes = 0;  // kept_bytes.h
+  uint64_t kept_bytes = 0;    // kept_bytes.h
+  uint64_t replaced_sum = 0;  // of the records that the present entry replaces or deletes
 
   // Buffers of the write path, kept between commands.
   std::string scratch;

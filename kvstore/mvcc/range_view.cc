@@ -50,7 +50,7 @@ RangeView::RangeView(const KeySpace& keys, const RangeRequest& request,
       start_(StartOf(progress, request, keys.revision)),
       count_now_(CountIfAsked(keys, request_)),
       view_(keys.engine->NewView()),
-      latest_(view_.get(), &nothing_),
+      latest_(view_.get(), &nothing_, nullptr),
       past_(view_.get()) {
   CHECK(keys.drain.empty());
 }

@@ -7,6 +7,7 @@
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/kept_bytes.h"
 #include "raft/base/check.h"
+#include "raft/base/hash64.h"
 #include "raft/base/probe.h"
 
 namespace conclave::kv {
@@ -52,6 +53,7 @@ void WriteTxn::Put(const PutRequest& request, PutResponse* response) {
   const std::string_view key = request.key();
   const std::optional<std::string> stored = keys_->latest.Get(key);
   const RecordView previous = stored ? ReadRecord(*stored) : RecordView();
+  if (stored) AddReplaced(previous.value);
   if (response != nullptr) {
     response->mutable_header()->set_revision(events_.revision);
     if (request.prev_kv() && stored) FillKeyValue(key, previous, *response->mutable_prev_kv());
@@ -94,6 +96,7 @@ void WriteTxn::DeleteRange(const DeleteRangeRequest& request, DeleteRangeRespons
       KeySpan::Of(request.key(), request.range_end()),
       [&](std::string_view key, const RecordView& record) {
         found.push_back({std::string(key), record.mod, record.value.size(), record.lease});
+        AddReplaced(record.value);
         if (response != nullptr && request.prev_kv()) {
           FillKeyValue(key, record, *response->add_prev_kvs());
         }
@@ -110,6 +113,7 @@ void WriteTxn::DeleteKey(std::string_view key) {
   const std::optional<std::string> stored = keys_->latest.Get(key);
   CHECK(stored.has_value());
   const RecordView record = ReadRecord(*stored);
+  AddReplaced(record.value);
   DeleteRecord(key, record.mod, record.value.size(), record.lease);
 }
 
@@ -125,6 +129,13 @@ void WriteTxn::DeleteRecord(std::string_view key, Revision previous, uint64_t va
   AddEvent(event);
   keys_->counts.Remove(key);
   if (lease != 0) lessor_->Detach(lease, key, keys_->drain.batch());
+}
+
+// What is written does not depend on a value that it replaces: of one that has gone bad, this is
+// the only trace.
+void WriteTxn::AddReplaced(std::string_view value) {
+  constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // so that their order counts
+  keys_->replaced_sum = keys_->replaced_sum * kOdd + Hash64(value);
 }
 
 void WriteTxn::AddEvent(const EventView& event) {

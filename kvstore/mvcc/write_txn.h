@@ -44,6 +44,7 @@ class WriteTxn {
     return {events_.revision, static_cast<int64_t>(events_.events.size())};
   }
   void DeleteRecord(std::string_view key, Revision previous, uint64_t value_bytes, int64_t lease);
+  void AddReplaced(std::string_view value);
   // Writes the event and the pointer to it.
   void AddEvent(const EventView& event);
 

@@ -228,6 +228,17 @@ constexpr Story kStories[] = {
     // ---- Ranges in pieces. ----
     {kRangeStreamNotPinned, "every chunk of a range stream is of the state at its own time",
      "unit test: server/api/range_seeded_bugs_test.cc"},
+    // ---- Diverged members. ----
+    {kPutSpoiled, "now and then a put is applied without its value where its client waits",
+     "integrity: diverged"},
+    {kChainsNotCompared, "the leader does not compare the states of the members",
+     "integrity: not fenced"},
+    {kFencedServes, "a member whose state is known to be wrong goes on to answer from it",
+     "integrity: served"},
+    {kFencedCampaigns, "a member whose state is known to be wrong asks for votes",
+     "unit test: server/stages/integrity_seeded_bugs_test.cc"},
+    {kChainForgotten, "the sum over what was applied begins anew when a member starts",
+     "integrity: diverged"},
     // ---- Records in memory. ----
     {kCacheMissesDelete, "the record cache keeps what a delete removed",
      "raft: state machine safety; watch-rules: watch-wrong-event"},

@@ -139,6 +139,12 @@
   BUG(kReusedIdAnswered, 108)         \
   /* Ranges in pieces. */             \
   BUG(kRangeStreamNotPinned, 109)     \
+  /* Diverged members. */             \
+  BUG(kPutSpoiled, 110)               \
+  BUG(kChainsNotCompared, 111)        \
+  BUG(kFencedServes, 112)             \
+  BUG(kFencedCampaigns, 113)          \
+  BUG(kChainForgotten, 114)           \
   /* Records in memory. */            \
   BUG(kCacheMissesDelete, 116)
 

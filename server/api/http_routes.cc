@@ -55,19 +55,28 @@ void RespondHealth(const HttpRespond& respond, const std::string& reason) {
   respond(std::move(response));
 }
 
-// The first active alarm that the question does not exclude, or empty.
-std::string ActiveAlarm(const kv::Store& store, const HealthQuestion& question) {
+// The first active alarm that the question does not exclude, or empty. That another member's state
+// is wrong is no illness of this one: whoever restarts or avoids what is ill must not take the
+// healthy for it.
+std::string ActiveAlarm(const Node& node, const kv::Store& store, const HealthQuestion& question) {
   for (const etcdserverpb::AlarmMember& alarm : store.Alarms()) {
+    const bool of_another = alarm.memberid() != 0 && alarm.memberid() != node.id().value();
+    if (of_another && store.IsDivergenceAlarmOn(alarm.memberid()) &&
+        alarm.alarm() == etcdserverpb::CORRUPT) {
+      continue;
+    }
     const std::string& name = etcdserverpb::AlarmType_Name(alarm.alarm());
     if (!question.excluded_alarms.contains(name)) return "ALARM " + name;
   }
-  return "";
+  const std::string& corrupt = etcdserverpb::AlarmType_Name(etcdserverpb::CORRUPT);
+  const bool told = node.fenced() && !question.excluded_alarms.contains(corrupt);
+  return told ? "ALARM " + corrupt : "";
 }
 
 // In this order: alarms, a leader, and one read that goes the way of every read.
 void Health(const ApiContext& context, const HttpRequest& request, const HttpRespond& respond) {
   const HealthQuestion question = ParseHealthQuestion(request);
-  const std::string alarm = ActiveAlarm(context.node->store(), question);
+  const std::string alarm = ActiveAlarm(*context.node, context.node->store(), question);
   if (!alarm.empty()) return RespondHealth(respond, alarm);
   if (question.serializable) return RespondHealth(respond, "");
   if (context.node->leader() == raft::kNoNode) return RespondHealth(respond, "RAFT NO LEADER");

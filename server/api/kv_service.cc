@@ -92,6 +92,7 @@ template <typename Response>
 void Write(const ApiContext& context, const CallRef& call, const absl::Status& valid,
            kv::CommandKind kind, std::string_view bytes) {
   if (!valid.ok()) return call->Finish(valid);
+  if (absl::Status status = CheckSound(context); !status.ok()) return call->Finish(status);
   ProposeOnceAndReply<Response>(context, call, kind, bytes, bytes);
 }
 
@@ -150,7 +151,9 @@ void Compact(const ApiContext& context, const CallRef& call, CompactionRequest& 
              std::string_view bytes) {
   const bool physical = request.physical();
   const int64_t revision = request.revision();
-  if (absl::Status status = CheckSize(context, bytes); !status.ok()) return call->Finish(status);
+  absl::Status valid = CheckSize(context, bytes);
+  if (valid.ok()) valid = CheckSound(context);
+  if (!valid.ok()) return call->Finish(valid);
   const absl::StatusOr<kv::RequestIdentity> identity = IdentityOf(*call, bytes);
   if (!identity.ok()) return call->Finish(identity.status());
   context.node->Propose(

@@ -37,6 +37,7 @@ void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& re
            std::string_view as_sent, uint64_t& counter) {
   absl::Status space = CheckQuota(context, kv::kSpaceForLease);
   if (space.ok()) space = CheckSpace(context);
+  if (space.ok()) space = CheckSound(context);
   if (!space.ok()) return call->Finish(space);
   const int64_t min_ttl =
       kv::MinLeaseTtlSeconds(context.node->election_timeout(), context.node->heartbeat_interval());
@@ -48,6 +49,7 @@ void Grant(const ApiContext& context, const CallRef& call, LeaseGrantRequest& re
 
 void Revoke(const ApiContext& context, const CallRef& call, LeaseRevokeRequest&,
             std::string_view bytes) {
+  if (absl::Status status = CheckSound(context); !status.ok()) return call->Finish(status);
   ProposeOnceAndReply<LeaseRevokeResponse>(context, call, kv::CommandKind::kLeaseRevoke, bytes,
                                            bytes);
 }

@@ -50,7 +50,7 @@ absl::Status PacedRange::Pin() {
 }
 
 void PacedRange::ReadNext() {
-  if (!call_->open()) return;
+  if (!call_->open() || !CheckNotFenced(context_, call_)) return;
   waits_for_room_ = !call_->Writable();
   if (waits_for_room_) {
     SIM_REACHED("api.range.waits_for_client");

@@ -30,6 +30,13 @@ bool CheckNoLearner(const ApiContext& context, const CallRef& call) {
   return false;
 }
 
+bool CheckNotFenced(const ApiContext& context, const CallRef& call) {
+  if (!context.node->fenced() || SEEDED_BUG(kFencedServes)) return true;
+  SIM_REACHED("api.fenced.refused");
+  call->Finish(kv::ErrCorrupt());
+  return false;
+}
+
 std::string WithoutPatch(const std::string& version) {
   return version.substr(0, version.rfind('.')) + ".0";
 }
@@ -60,6 +67,10 @@ absl::Status CheckSpace(const ApiContext& context) {
   }
   SIM_REACHED("api.space.refused");
   return kv::ErrNoSpace();
+}
+
+absl::Status CheckSound(const ApiContext& context) {
+  return context.node->store().IsCorrupt() ? kv::ErrCorrupt() : absl::OkStatus();
 }
 
 }  // namespace conclave::server

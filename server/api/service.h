@@ -61,6 +61,23 @@ bool LearnerServes(const Request&) {
 inline bool LearnerServes(const etcdserverpb::StatusRequest&) { return true; }
 inline bool LearnerServes(const etcdserverpb::RangeRequest& range) { return range.serializable(); }
 
+// Of all calls, a member whose state is known to be wrong serves only those that this says yes to:
+// what tells people of it, and what helps them to get it out of the way (docs/integrity.md).
+template <typename Request>
+bool FencedServes(const Request&) {
+  return false;
+}
+inline bool FencedServes(const etcdserverpb::StatusRequest&) { return true; }
+inline bool FencedServes(const etcdserverpb::AlarmRequest& alarm) {
+  return alarm.action() == etcdserverpb::AlarmRequest::GET;
+}
+inline bool FencedServes(const etcdserverpb::HashRequest&) { return true; }
+inline bool FencedServes(const etcdserverpb::HashKVRequest&) { return true; }
+inline bool FencedServes(const etcdserverpb::MoveLeaderRequest&) { return true; }
+
+// False, with the call ended by ErrCorrupt, if this member is fenced.
+bool CheckNotFenced(const ApiContext& context, const CallRef& call);
+
 // False, with the call ended by ErrNotSupportedForLearner, if this member is a learner.
 bool CheckNoLearner(const ApiContext& context, const CallRef& call);
 
@@ -76,6 +93,8 @@ absl::Status CheckQuota(const ApiContext& context, uint64_t bytes);
 // ErrNoSpace while a member is out of space: what makes the store grow is refused before it takes
 // room in the logs. Applying refuses it as well, which decides.
 absl::Status CheckSpace(const ApiContext& context);
+// ErrCorrupt while a CORRUPT alarm is on that names no diverged member: nothing is written then.
+absl::Status CheckSound(const ApiContext& context);
 
 // The identity that the client has given this write, `as_sent` its bytes; none if it did not.
 // ErrBadRequestId. Points into the call.
@@ -119,6 +138,7 @@ void AddUnary(DispatchTable& table, std::string path, const ApiContext& context,
                    Request request;
                    if (!ParseRequest(call, bytes, request)) return;
                    if (!LearnerServes(request) && !CheckNoLearner(context, call)) return;
+                   if (!FencedServes(request) && !CheckNotFenced(context, call)) return;
                    if (!CheckLeader(context, call)) return;
                    handle(context, call, request, bytes);
                  },
@@ -135,7 +155,9 @@ void AddServerStream(DispatchTable& table, std::string path, const ApiContext& c
                  [context, handle](const CallRef& call, std::string_view bytes) {
                    Request request;
                    if (!ParseRequest(call, bytes, request)) return;
-                   if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
+                   if (!CheckNoLearner(context, call)) return;
+                   if (!FencedServes(request) && !CheckNotFenced(context, call)) return;
+                   if (!CheckLeader(context, call)) return;
                    handle(context, call, request);
                  },
              .on_start = nullptr});

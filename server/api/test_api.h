@@ -75,6 +75,7 @@ class TestApiMember : private NodeObserver {
   void OnMembersChanged() override {}
   void OnRemoved() override { removed_ = true; }
   void OnSpaceNews(SpaceNews) override {}
+  void OnIntegrityNews(IntegrityNews, raft::NodeId) override {}
   void OnSnapshotNews(std::string_view) override {}
 
   Node* const node_;

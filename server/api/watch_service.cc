@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "kvstore/errors.h"
 #include "kvstore/watch/watch_hub.h"
 #include "raft/base/probe.h"
 #include "server/api/leader_guard.h"
@@ -108,8 +109,12 @@ void AddWatchService(DispatchTable& table, const ApiContext& context) {
              .on_request = nullptr,
              .on_start = [context](const CallRef& call) {
                if (!CheckNoLearner(context, call) || !CheckLeader(context, call)) return;
+               if (!CheckNotFenced(context, call)) return;
                if (WantsLeader(*call)) context.leader_guard->Watch(call);
                call->SetHandler(std::make_unique<WatchCall>(context, call));
+               context.node->WhenFenced(call, [watch = std::weak_ptr(call)] {
+                 if (const CallRef open = watch.lock()) open->Finish(kv::ErrCorrupt());
+               });
              }});
 }
 

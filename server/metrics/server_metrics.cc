@@ -73,6 +73,10 @@ void ServerMetrics::AddRaftSeries() {
   AddCounterOf("etcd_server_proposals_failed_total", "Requests that failed to become log entries.",
                &R::proposals_failed);
   AddGaugeOf("conclave_raft_term", "Current term.", &R::term);
+  AddGaugeOf("conclave_fenced", "1 while this member's state is known to be wrong.", &R::fenced);
+  AddCounterOf("conclave_divergences_found_total",
+               "Members that this one, leading, has found to differ from the majority.",
+               &R::divergences_found);
 
   wal_sync_seconds_ = registry_.AddHistogram("etcd_disk_wal_fsync_duration_seconds",
                                              "Time of one write and sync of the raft log.",

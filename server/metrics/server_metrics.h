@@ -38,6 +38,9 @@ struct ServerReading {
   uint64_t applied_index = 0;
   uint64_t proposals_pending = 0;
   uint64_t proposals_failed = 0;
+  // Divergence (docs/integrity.md).
+  bool fenced = false;
+  uint64_t divergences_found = 0;
   // Log.
   uint64_t wal_bytes = 0;
   uint64_t wal_segments = 0;

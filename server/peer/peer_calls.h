@@ -24,6 +24,7 @@ enum class PeerMethod : uint8_t {
   kMembers = 3,          // peerpb.MembersRequest and Response; the one that a guest may ask
   kMemberChange = 4,     // peerpb.MemberChangeRequest, and the etcdserverpb response of the change
   kSnapshotChunk = 5,    // server/stages/snapshot_wire.h
+  kCompareChain = 6,     // server/stages/chain_wire.h
 };
 
 class PeerCalls {

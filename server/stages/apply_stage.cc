@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kvstore/errors.h"
 #include "raft/base/check.h"
 #include "raft/base/text.h"
 #include "raft/core/configuration.h"
@@ -12,12 +13,12 @@
 namespace conclave::server {
 
 ApplyStage::ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store,
-                       Proposer* proposer, Applied applied)
+                       Proposer* proposer, Observer observer)
     : options_(options),
       lane_(lane),
       store_(store),
       proposer_(proposer),
-      applied_(std::move(applied)) {
+      observer_(std::move(observer)) {
   ScheduleCompaction();  // what the last run left unfinished
 }
 
@@ -27,16 +28,53 @@ ApplyStage::~ApplyStage() {
   if (compaction_timer_ != 0) lane_->CancelTimer(compaction_timer_);
 }
 
-void ApplyStage::Apply(const std::vector<raft::Entry>& entries) {
+void ApplyStage::Apply(std::vector<raft::Entry> entries) {
   CHECK(!entries.empty());
+  given_ = entries.back().index;
+  if (!holding_ && held_.empty()) return ApplyNow(entries);
+  for (raft::Entry& entry : entries) {
+    held_bytes_ += raft::EntryBytes(entry);
+    held_.push_back(std::move(entry));
+  }
+}
+
+void ApplyStage::Release() {
+  holding_ = false;
+  if (held_.empty() || slice_posted_) return;
+  slice_posted_ = true;
+  lane_->Post([this, alive = alive_] {
+    if (!*alive) return;
+    slice_posted_ = false;
+    ApplySlice();
+  });
+}
+
+// As much at a time as raft hands over: there may be very much.
+void ApplyStage::ApplySlice() {
+  constexpr size_t kSliceBytesMax = 4 << 20;
+  if (holding_ || held_.empty()) return;
+  std::vector<raft::Entry> slice;
+  size_t bytes = 0;
+  while (!held_.empty() && (slice.empty() || bytes < kSliceBytesMax)) {
+    bytes += raft::EntryBytes(held_.front());
+    slice.push_back(std::move(held_.front()));
+    held_.pop_front();
+  }
+  held_bytes_ -= bytes;
+  ApplyNow(slice);
+  Release();
+}
+
+void ApplyStage::ApplyNow(const std::vector<raft::Entry>& entries) {
   size_t bytes = 0;
   for (const raft::Entry& entry : entries) ApplyOne(entry, bytes);
   store_->Commit();
   for (Result& result : results_) {
+    if (withholding_) result.result = {.status = kv::ErrTimeout(), .response = {}};
     proposer_->Complete(result.header, std::move(result.result));
   }
   results_.clear();
-  applied_(entries.back(), bytes);
+  observer_.applied(entries.back(), bytes);
   ScheduleWatches();
   ScheduleCompaction();
 }
@@ -48,12 +86,16 @@ void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
   if (index <= store_->applied_index()) return;
   switch (entry.kind) {
     case raft::EntryKind::kCommand:
-      return ApplyCommand(entry);
+      ApplyCommand(entry);
+      break;
     case raft::EntryKind::kNoop:
-      return store_->ApplyNothing(index, entry.term.value());
+      store_->ApplyNothing(index, entry.term.value());
+      break;
     case raft::EntryKind::kConfiguration:
-      return ApplyConfiguration(entry);
+      ApplyConfiguration(entry);
+      break;
   }
+  observer_.entry();
 }
 
 void ApplyStage::ApplyCommand(const raft::Entry& entry) {
@@ -89,6 +131,10 @@ std::optional<kv::CommandHeader> ApplyStage::WaitingFor(const raft::Entry& entry
 }
 
 void ApplyStage::OnInstalled() {
+  while (!held_.empty() && held_.front().index.value() <= store_->applied_index()) {
+    held_bytes_ -= raft::EntryBytes(held_.front());
+    held_.pop_front();
+  }
   ScheduleWatches();
   ScheduleCompaction();
   AnswerCompactionWaiters();

@@ -4,6 +4,7 @@
 // other work. Runs on the raft lane today; everything reaches it by function calls on that lane.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -23,19 +24,38 @@ struct ApplyStageOptions {
 
 class ApplyStage {
  public:
-  // What happens after a drain: everything up to `last` is applied, visible and answered.
-  using Applied = absl::AnyInvocable<void(const raft::Entry& last, size_t bytes)>;
+  struct Observer {
+    // After each entry, which nobody can see yet.
+    absl::AnyInvocable<void()> entry;
+    // After a drain: everything up to `last` is applied, visible and answered.
+    absl::AnyInvocable<void(const raft::Entry& last, size_t bytes)> applied;
+  };
 
   ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store, Proposer* proposer,
-             Applied applied);
+             Observer observer);
   ~ApplyStage();
   ApplyStage(const ApplyStage&) = delete;
   ApplyStage& operator=(const ApplyStage&) = delete;
 
-  // Rule R2: in order. Applies at once.
-  void Apply(const std::vector<raft::Entry>& entries);
+  // Rule R2: in order. Applies at once, but for what is held.
+  void Apply(std::vector<raft::Entry> entries);
 
-  // A snapshot took the place of the store's state.
+  // From now on entries are kept instead of applied, until Release: the state is about to be
+  // replaced by one that must not be older. Costs no memory beside the log's, which cannot let them
+  // go meanwhile.
+  void Hold() { holding_ = true; }
+  void Release();
+  // The last entry that was given to Apply, applied or held; nothing if there was none in this run.
+  std::optional<raft::LogIndex> given() const { return given_; }
+  // Entries are held, or still being applied after a Release.
+  bool behind() const { return !held_.empty(); }
+  size_t held_bytes() const { return held_bytes_; }
+
+  // While on, whoever waits for a result gets ErrTimeout: the state that results come from is
+  // wrong, and the entry may well be right.
+  void WithholdResults(bool on) { withholding_ = on; }
+
+  // A snapshot took the place of the store's state. What is held of it is not applied any more.
   void OnInstalled();
 
   // A watch was created or may go on: runs the hub soon.
@@ -45,6 +65,8 @@ class ApplyStage {
   void WhenCompacted(int64_t revision, absl::AnyInvocable<void()> done);
 
  private:
+  void ApplyNow(const std::vector<raft::Entry>& entries);
+  void ApplySlice();
   void ApplyOne(const raft::Entry& entry, size_t& bytes);
   void ApplyCommand(const raft::Entry& entry);
   void ApplyConfiguration(const raft::Entry& entry);
@@ -71,8 +93,14 @@ class ApplyStage {
   Executor* const lane_;
   kv::Store* const store_;
   Proposer* const proposer_;
-  Applied applied_;
+  Observer observer_;
 
+  bool holding_ = false;
+  bool withholding_ = false;
+  std::deque<raft::Entry> held_;
+  size_t held_bytes_ = 0;
+  bool slice_posted_ = false;
+  std::optional<raft::LogIndex> given_;
   std::vector<Result> results_;  // of this drain, handed over after its commit
   bool watches_posted_ = false;
   TimerId watch_timer_ = 0;

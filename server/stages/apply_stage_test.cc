@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kvstore/engine/memory_engine.h"
+#include "kvstore/errors.h"
 #include "raft/base/manual_executor.h"
 #include "raft/core/configuration.h"
 
@@ -59,10 +60,15 @@ class ApplyStageTest : public ::testing::Test {
   kv::MemoryEngine engine_;
   std::unique_ptr<kv::Store> store_ = *kv::Store::Open(&engine_, {}, {});
   Proposer proposer_{{.member = kSelf}, &lane_, [] {}};
+  std::vector<raft::LogIndex> entries_;
   std::vector<raft::LogIndex> applied_;
-  ApplyStage stage_{{}, &lane_, store_.get(), &proposer_, [this](const raft::Entry& last, size_t) {
-                      applied_.push_back(last.index);
-                    }};
+  ApplyStage stage_{
+      {},
+      &lane_,
+      store_.get(),
+      &proposer_,
+      {.entry = [this] { entries_.push_back(raft::LogIndex(store_->applied_index())); },
+       .applied = [this](const raft::Entry& last, size_t) { applied_.push_back(last.index); }}};
   std::vector<kv::ApplyResult> answers_;
   raft::Configuration configuration_;
   uint64_t last_ = 0;
@@ -101,6 +107,41 @@ TEST_F(ApplyStageTest, WhatTheEngineHoldsAlreadyIsSkipped) {
   stage_.Apply({first, second});
   stage_.Apply({first, second});
   EXPECT_EQ(store_->applied_index(), 2u);
+}
+
+TEST_F(ApplyStageTest, EveryEntryIsToldOfOnceItIsApplied) {
+  const raft::Entry first = NextConfiguration({});
+  stage_.Apply({first, Next(raft::EntryKind::kNoop, {})});
+  stage_.Apply({first, Next(raft::EntryKind::kNoop, {})});
+  EXPECT_THAT(entries_, ElementsAre(raft::LogIndex(1), raft::LogIndex(2), raft::LogIndex(3)));
+}
+
+TEST_F(ApplyStageTest, WhatIsHeldIsAppliedInOrderOnceItIsReleased) {
+  stage_.Apply({Next(raft::EntryKind::kNoop, {})});
+  stage_.Hold();
+  stage_.Apply({Next(raft::EntryKind::kNoop, {}), Next(raft::EntryKind::kNoop, {})});
+  lane_.RunPosted();
+  EXPECT_EQ(store_->applied_index(), 1u);
+  EXPECT_EQ(stage_.given(), raft::LogIndex(3));
+  EXPECT_GT(stage_.held_bytes(), 0u);
+  stage_.Release();
+  EXPECT_EQ(store_->applied_index(), 1u);  // in a turn of its own
+  stage_.Apply({Next(raft::EntryKind::kNoop, {})});
+  lane_.RunPosted();
+  EXPECT_EQ(store_->applied_index(), 4u);
+  EXPECT_THAT(entries_, SizeIs(4));
+  EXPECT_EQ(stage_.held_bytes(), 0u);
+  EXPECT_FALSE(stage_.behind());
+}
+
+TEST_F(ApplyStageTest, AResultThatMayBeWrongIsNotTold) {
+  stage_.WithholdResults(true);
+  stage_.Apply({Next(raft::EntryKind::kCommand, Propose(kv::CommandKind::kPut, Put("a")))});
+  ASSERT_THAT(answers_, SizeIs(1));
+  EXPECT_EQ(answers_[0].status, kv::ErrTimeout());
+  stage_.WithholdResults(false);
+  stage_.Apply({Next(raft::EntryKind::kCommand, Propose(kv::CommandKind::kPut, Put("a")))});
+  EXPECT_TRUE(answers_[1].status.ok());
 }
 
 using ApplyStageDeathTest = ApplyStageTest;

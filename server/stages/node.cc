@@ -47,6 +47,13 @@ LeaseStageOptions LeaseOptions(const NodeOptions& options) {
   return leases;
 }
 
+IntegrityOptions IntegrityOptionsOf(const NodeOptions& options) {
+  return {.member = options.core.id,
+          .look_every = options.core.heartbeat_interval,
+          .round_max = 3 * options.core.heartbeat_interval,
+          .hand_over_every = options.core.election_timeout};
+}
+
 Duration RequestTimeout(Duration election_timeout) { return Seconds(5) + 2 * election_timeout; }
 
 }  // namespace
@@ -56,6 +63,7 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
     : options_(options),
       parts_(parts),
       unapplied_(recovered),
+      transport_(parts.transport, [this] { return integrity_.fenced(); }),
       core_(options.core, std::move(recovered), seed, parts.lane->Now()),
       proposer_({.member = options.core.id,
                  .first_request_id = FirstId(seed, "request"),
@@ -66,8 +74,10 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
               .applied = raft::LogIndex(parts.store->applied_index()),
               .first_read_id = FirstId(seed, "read")},
              parts.lane, [this] { raft_.Wake(); }),
-      apply_(options.apply, parts.lane, parts.store, &proposer_,
-             [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); }),
+      apply_(
+          options.apply, parts.lane, parts.store, &proposer_,
+          {.entry = [this] { integrity_.OnEntry(); },
+           .applied = [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); }}),
       leases_(LeaseOptions(options), parts.lane, &parts.store->lessor(), &proposer_),
       compactor_(options.auto_compaction, parts.lane, parts.store, &proposer_),
       log_keeper_(options.log_keeper, parts.lane, parts.background, parts.engine,
@@ -81,23 +91,43 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
           options.snapshot_source, parts.lane, parts.background, parts.engine, parts.store, &core_,
           {.hold_log = [this](std::optional<raft::LogIndex> from) { log_keeper_.Hold(from); },
            .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
-      snapshot_fetcher_(
-          FetcherOptions(options, seed), parts.lane, parts.background, parts.peers,
-          parts.engine_home,
-          {.fetched = [this](const raft::LogStart& start) { raft_.SnapshotFetched(start); },
-           .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
-      raft_(parts.lane, &core_, parts.wal, parts.transport, &log_watchdog_, this) {
+      snapshot_fetcher_(FetcherOptions(options, seed), parts.lane, parts.background, parts.peers,
+                        parts.engine_home,
+                        {.fetched =
+                             [this](const raft::LogStart& start) {
+                               if (!rebuild_.Take(start)) raft_.SnapshotFetched(start);
+                             },
+                         .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
+      integrity_(IntegrityOptionsOf(options), parts.lane, parts.peers, parts.store, &core_,
+                 &proposer_,
+                 {.changed = [this] { OnIntegrityChanged(); },
+                  .hand_over = [this](raft::NodeId to) { raft_.Transfer(to); },
+                  .news = [this](IntegrityNews news,
+                                 raft::NodeId member) { OnIntegrityNews(news, member); }}),
+      rebuild_(
+          options.rebuild, options.core.id, parts.lane, parts.store, &apply_, &snapshot_fetcher_,
+          [this] { return role_.leader; },
+          [this](const raft::LogStart& start) { OnInstallSnapshot(start); }),
+      raft_(parts.lane, &core_, parts.wal, &transport_, &log_watchdog_, this) {
   parts.peers->SetHandler(PeerMethod::kSnapshotChunk,
                           [this](std::string_view request, PeerCalls::Answer answer) {
+                            if (fenced())
+                              return answer(absl::UnavailableError("its state is wrong"));
                             snapshot_source_.Answer(request, std::move(answer));
                           });
+  parts.peers->SetHandler(PeerMethod::kCompareChain,
+                          [this](std::string_view request, PeerCalls::Answer answer) {
+                            integrity_.Answer(request, std::move(answer));
+                          });
   TakeMembers();
+  TakeFence();
 }
 
 Node::~Node() {
   *alive_ = false;
   parts_.wal->SetSpaceObserver(nullptr);
   parts_.peers->SetHandler(PeerMethod::kSnapshotChunk, nullptr);
+  parts_.peers->SetHandler(PeerMethod::kCompareChain, nullptr);
 }
 
 void Node::Start() {
@@ -112,6 +142,8 @@ void Node::Start() {
 
 void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Done done,
                    const kv::RequestIdentity& identity) {
+  // Its result would come from the state.
+  if (fenced()) return done({.status = kv::ErrCorrupt(), .response = {}});
   if (core_.commit() - core_.applied() > options_.unapplied_entries_max) {
     SIM_REACHED("stages.proposal.too_many_unapplied");
     done({.status = kv::ErrTooManyRequests(), .response = {}});
@@ -122,6 +154,7 @@ void Node::Propose(kv::CommandKind kind, std::string_view request, Proposer::Don
 
 void Node::ChangeMembers(kv::CommandKind kind, std::string_view request,
                          std::vector<raft::MemberChange> changes, Proposer::Done done) {
+  if (fenced()) return done({.status = kv::ErrNotLeader(), .response = {}});
   proposer_.ProposeChange(kind, request, std::move(changes), role_.term, std::move(done));
 }
 
@@ -190,7 +223,8 @@ void Node::FillHeader(etcdserverpb::ResponseHeader* header) const {
 NodeCounters Node::counters() const {
   return {.leader_changes = leader_changes_,
           .proposals_failed = proposer_.failed_total(),
-          .leases_expired = leases_.expired_total()};
+          .leases_expired = leases_.expired_total(),
+          .divergences_found = divergences_found_};
 }
 
 std::vector<raft::Proposal> Node::TakeProposals(raft::Term term, bool leading) {
@@ -228,8 +262,9 @@ bool HasLeft(const kv::Store& store, raft::NodeId member) {
 void Node::OnRoleChange(const raft::RoleChange& change) {
   if (change.leader != role_.leader && change.leader != raft::kNoNode) ++leader_changes_;
   role_ = change;
-  leases_.OnRoleChange(change);
-  compactor_.OnRoleChange(change);
+  leases_.OnRoleChange(RoleToAct());
+  compactor_.OnRoleChange(RoleToAct());
+  integrity_.OnRoleChange(change);
   proposer_.OnRoleChange(change);
   reads_.OnRoleChange(change);
   if (observer_ != nullptr) observer_->OnRoleChange(change);
@@ -245,9 +280,8 @@ void Node::OnReadsReady(const std::vector<raft::ReadReady>& ready) { reads_.OnRe
 void Node::OnReadsFailed(const std::vector<raft::ReadFailed>& failed) { reads_.OnFailed(failed); }
 
 void Node::OnApply(std::vector<raft::Entry> entries) {
-  const bool changes = std::any_of(entries.begin(), entries.end(), ChangesMembers);
-  apply_.Apply(entries);
-  if (changes) TakeMembers();
+  members_changed_ |= std::any_of(entries.begin(), entries.end(), ChangesMembers);
+  apply_.Apply(std::move(entries));
 }
 
 void Node::OnApplied(const raft::Entry& last, size_t bytes) {
@@ -258,7 +292,11 @@ void Node::OnApplied(const raft::Entry& last, size_t bytes) {
   proposer_.OnAppliedTerm(last.term);
   log_keeper_.OnApplied(last.index, bytes);
   snapshot_source_.OnApplied(last.index, bytes);
+  integrity_.OnApplied();
   raft_.Applied(last.index);
+  if (!members_changed_) return;
+  members_changed_ = apply_.behind();
+  TakeMembers();
 }
 
 void Node::ReadBehind(absl::AnyInvocable<void()> work,
@@ -309,7 +347,7 @@ void Node::OnInstallSnapshot(const raft::LogStart& start) {
 
 // The one moment at which the state changes other than by applying. On disk it has changed already.
 void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine) {
-  snapshot_source_.EndAll();
+  snapshot_source_.EndAll("this member installs a snapshot itself");
   for (const std::weak_ptr<HeldRange>& weak : held_ranges_) {
     if (const std::shared_ptr<HeldRange> held = weak.lock()) held->view = nullptr;
   }
@@ -332,11 +370,50 @@ void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Eng
   applied_term_ = start.term;
   TakeMembers();
   apply_.OnInstalled();
+  integrity_.OnInstalled();
+  rebuild_.OnInstalled();
   leases_.OnApplied(start.term);
   reads_.OnApplied(start.index);
   proposer_.OnInstalled(start.term);
   raft_.Applied(start.index);
   log_keeper_.OnInstalled(start.index);
+}
+
+// ---- A state that is wrong. ----
+
+void Node::OnIntegrityChanged() {
+  TakeFence();
+  leases_.OnRoleChange(RoleToAct());
+  compactor_.OnRoleChange(RoleToAct());
+  if (integrity_.diverged()) rebuild_.Start();
+  if (!fenced()) return;
+  snapshot_source_.EndAll("its state is wrong");
+  for (FenceWaiter& waiter : std::exchange(fence_waiters_, {})) {
+    if (!waiter.with.expired()) waiter.fenced();
+  }
+}
+
+void Node::TakeFence() {
+  apply_.WithholdResults(fenced());
+  reads_.Refuse(fenced() ? kv::ErrCorrupt() : absl::OkStatus());
+}
+
+void Node::OnIntegrityNews(IntegrityNews news, raft::NodeId member) {
+  if (news == IntegrityNews::kDiverged) ++divergences_found_;
+  if (observer_ != nullptr) observer_->OnIntegrityNews(news, member);
+}
+
+raft::RoleChange Node::RoleToAct() const {
+  if (!fenced() || role_.role != raft::RoleName::kLeader) return role_;
+  return {.role = raft::RoleName::kFollower, .term = role_.term, .leader = role_.leader};
+}
+
+void Node::WhenFenced(std::weak_ptr<void> with, absl::AnyInvocable<void()> fenced) {
+  if (fence_waiters_.size() >= forget_waiters_at_) {
+    std::erase_if(fence_waiters_, [](const FenceWaiter& waiter) { return waiter.with.expired(); });
+    forget_waiters_at_ = 2 * fence_waiters_.size() + 64;
+  }
+  fence_waiters_.push_back({std::move(with), std::move(fenced)});
 }
 
 void Node::TellSnapshotNews(std::string_view line) {

@@ -23,6 +23,8 @@
 #include "raft/wal/wal.h"
 #include "server/stages/apply_stage.h"
 #include "server/stages/auto_compactor.h"
+#include "server/stages/fenced_transport.h"
+#include "server/stages/integrity_stage.h"
 #include "server/stages/lease_stage.h"
 #include "server/stages/log_keeper.h"
 #include "server/stages/log_watchdog.h"
@@ -32,6 +34,7 @@
 #include "server/stages/snapshot_fetcher.h"
 #include "server/stages/snapshot_source.h"
 #include "server/stages/space_watch.h"
+#include "server/stages/state_rebuild.h"
 #include "server/stages/unapplied_members.h"
 
 namespace conclave::server {
@@ -50,6 +53,7 @@ struct NodeOptions {
   AutoCompactorOptions auto_compaction = {};
   SnapshotSourceOptions snapshot_source = {};
   SnapshotFetcherOptions snapshot_fetcher = {};  // member is this one, first_session is drawn
+  StateRebuildOptions rebuild = {};
 };
 
 // What the node stands on; nothing is owned, all must outlive it.
@@ -86,12 +90,15 @@ class NodeObserver {
   // This member has left (HasLeft): it has no business here any more. Told once.
   virtual void OnRemoved() = 0;
   virtual void OnSpaceNews(SpaceNews news) = 0;
+  // A member's state differs from the others', or this one's does (IntegrityNews).
+  virtual void OnIntegrityNews(IntegrityNews news, raft::NodeId member) = 0;
 };
 
 struct NodeCounters {
   uint64_t leader_changes = 0;
   uint64_t proposals_failed = 0;
   uint64_t leases_expired = 0;
+  uint64_t divergences_found = 0;  // of any member, by this one as leader
 };
 
 // True for a member that was removed and has no say any more: the joint configuration by which it
@@ -129,7 +136,7 @@ class Node : private RaftStageOwner {
   // The store's members, and those that entries not applied yet will add. Sorted by id but for
   // these.
   std::vector<etcdserverpb::Member> KnownMembers() const;
-  // Linearizable: `done` with OK may read the store.
+  // Linearizable: `done` with OK may read the store. ErrCorrupt while that is fenced.
   void Read(ReadGate::Done done) { reads_.Read(std::move(done)); }
   // As Read, and OK only if this member leads and its lessor runs: what it says of a lease's time
   // is then the truth.
@@ -149,6 +156,10 @@ class Node : private RaftStageOwner {
   // lane. How many are under way is the caller's to bound (server/api/range_budget.h).
   void ReadPiece(const HeldRange& held, absl::AnyInvocable<void(const kv::RangeView&)> work,
                  absl::AnyInvocable<void()> done);
+  // This member's state is known to be wrong (docs/integrity.md): nothing may be served from it.
+  bool fenced() const { return integrity_.fenced(); }
+  // Runs `fenced` once when that comes to be, unless what it was given with has gone.
+  void WhenFenced(std::weak_ptr<void> with, absl::AnyInvocable<void()> fenced);
   kv::Store& store() { return *parts_.store; }
   ApplyStage& apply() { return apply_; }
   SpaceWatch& space() { return space_; }
@@ -199,6 +210,11 @@ class Node : private RaftStageOwner {
   void RunBehind(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done);
   void OnApplied(const raft::Entry& last, size_t bytes);
   void OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Engine> engine);
+  void OnIntegrityChanged();
+  void TakeFence();
+  void OnIntegrityNews(IntegrityNews news, raft::NodeId member);
+  // What the stages of a leader are told: a member that may not lead decides nothing.
+  raft::RoleChange RoleToAct() const;
   // The member list or what the log adds to it may have changed.
   void TakeMembers();
   void Publish();
@@ -212,6 +228,7 @@ class Node : private RaftStageOwner {
   const NodeParts parts_;
   NodeObserver* observer_ = nullptr;
   UnappliedMembers unapplied_;
+  FencedTransport transport_;
   raft::Core core_;
   Proposer proposer_;
   ReadGate reads_;
@@ -223,16 +240,26 @@ class Node : private RaftStageOwner {
   SpaceWatch space_;
   SnapshotSource snapshot_source_;
   SnapshotFetcher snapshot_fetcher_;
+  IntegrityStage integrity_;
+  StateRebuild rebuild_;
   RaftStage raft_;
   raft::RoleChange role_;
   raft::Term applied_term_;
   bool is_learner_ = false;
   bool removed_told_ = false;
+  bool members_changed_ = false;  // by an entry that may be held still
+  struct FenceWaiter {
+    std::weak_ptr<void> with;
+    absl::AnyInvocable<void()> fenced;
+  };
+  std::vector<FenceWaiter> fence_waiters_;
+  size_t forget_waiters_at_ = 64;
   size_t reads_behind_ = 0;  // under way
   std::vector<std::weak_ptr<HeldRange>> held_ranges_;
   bool publishing_ = false;
   bool published_ = false;
   uint64_t leader_changes_ = 0;
+  uint64_t divergences_found_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

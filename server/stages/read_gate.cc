@@ -27,6 +27,7 @@ void ReadGate::Read(Done done) {
     done(kv::ErrTooManyRequests());
     return;
   }
+  if (!refusal_.ok()) return done(refusal_);
   ++count_;
   waiting_.push_back({lane_->Now() + options_.timeout, std::move(done)});
   ArmTimer();
@@ -85,7 +86,7 @@ void ReadGate::OnApplied(raft::LogIndex index) {
   while (!ready_.empty() && ready_.begin()->first <= index) {
     auto node = ready_.extract(ready_.begin());
     count_ -= node.mapped().waiters.size();
-    for (Waiter& waiter : node.mapped().waiters) waiter.done(absl::OkStatus());
+    for (Waiter& waiter : node.mapped().waiters) waiter.done(refusal_);
   }
 }
 

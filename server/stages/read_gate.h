@@ -38,6 +38,8 @@ class ReadGate {
   ReadGate& operator=(const ReadGate&) = delete;
 
   void Read(Done done);
+  // While set, every read fails with it as soon as it would be answered: the state is wrong.
+  void Refuse(const absl::Status& why) { refusal_ = why; }
 
   // The raft stage's side (RaftStageOwner).
   std::optional<raft::ReadId> TakeRead();
@@ -72,6 +74,7 @@ class ReadGate {
   raft::ReadId last_read_;
   raft::LogIndex applied_;
   bool leader_known_ = false;
+  absl::Status refusal_;
   size_t count_ = 0;
   TimerId timer_ = 0;
 };

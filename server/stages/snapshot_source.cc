@@ -103,6 +103,8 @@ absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
   session.number = request.session;
   session.start = *std::move(start);
   session.held_from = session.start.index;
+  session.log_is_there = request.at_least > raft::LogIndex(0) &&
+                         MatchOf(core_->Status(), request.member) >= request.at_least;
   session.total_bytes = (*engine_)->SizeBytes();
   session.begun = lane_->Now();
   session.bytes_held_from = applied_bytes_;
@@ -204,10 +206,10 @@ void SnapshotSource::OnApplied(raft::LogIndex last, size_t bytes) {
   TellHeld();
 }
 
-void SnapshotSource::EndAll() {
+void SnapshotSource::EndAll(std::string_view why) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     SIM_REACHED("snapshot.source.ended_by_install");
-    it = End(it, "this member installs a snapshot itself");
+    it = End(it, why);
   }
   TellHeld();
 }
@@ -215,7 +217,7 @@ void SnapshotSource::EndAll() {
 SnapshotSource::Sessions::iterator SnapshotSource::End(Sessions::iterator session,
                                                        std::string_view why) {
   Session& ended = session->second;
-  const bool sent = ended.view == nullptr;
+  const bool sent = ended.view == nullptr || ended.log_is_there;
   ++(sent ? stats_.sent : stats_.failed);
   observer_.log(fmt::format("the snapshot for member {} as of entry {} {}: {}",
                             HexId(session->first), ended.start.index.value(),
@@ -229,7 +231,7 @@ void SnapshotSource::Tick() {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     Session& session = it->second;
     const raft::LogIndex match = MatchOf(status, it->first);
-    if (match >= session.start.index) session.view = nullptr;
+    if (match >= session.start.index && !session.log_is_there) session.view = nullptr;
     if (match > session.held_from) MoveHeld(session, match);
     const bool caught_up =
         session.view == nullptr && match + options_.caught_up_entries >= status.commit;
@@ -242,7 +244,8 @@ void SnapshotSource::Tick() {
 
 void SnapshotSource::MoveHeld(Session& session, raft::LogIndex to) {
   session.held_from = to;
-  session.used = lane_->Now();
+  // Of one whose log is there already, progress of the log is no sign that it still fetches.
+  if (!session.log_is_there) session.used = lane_->Now();
   const auto after =
       std::upper_bound(marks_.begin(), marks_.end(), to,
                        [](raft::LogIndex index, const Mark& mark) { return index < mark.index; });

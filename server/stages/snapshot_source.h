@@ -72,8 +72,8 @@ class SnapshotSource {
   // After each apply drain: its last entry and the bytes of all.
   void OnApplied(raft::LogIndex last, size_t bytes);
 
-  // The engine is about to go: no session outlives it.
-  void EndAll();
+  // The engine is about to go, or its state is not to be had any more: no session outlives it.
+  void EndAll(std::string_view why);
 
   // The log after it is needed by those that fetch here; nothing if there are none.
   std::optional<raft::LogIndex> held() const;
@@ -95,7 +95,10 @@ class SnapshotSource {
     uint64_t total_bytes = 0;
     Instant begun;
     Instant used;
-    std::shared_ptr<View> view;        // null once the member holds the state
+    std::shared_ptr<View> view;  // null once the member holds the state
+    // The member's log has been further from the start: it replaces a state that is wrong
+    // (docs/integrity.md), and how far its log is says nothing of what it has fetched.
+    bool log_is_there = false;
     bool reading = false;              // a chunk, or about to
     std::optional<Question> question;  // not answered yet
   };

@@ -237,7 +237,7 @@ TEST_F(SnapshotSourceTest, NoSessionOutlivesItsEngine) {
   Received received = Ask({.member = kMember, .session = session});
   lane_.Advance(Milliseconds(1));  // the background has it
   EXPECT_GT(engine_.use_count(), 1);
-  source_->EndAll();
+  source_->EndAll("it installs one itself");
   Advance(Duration::zero());
   EXPECT_TRUE(absl::IsNotFound((*received)->status()));
   EXPECT_EQ(engine_.use_count(), 1);
@@ -258,7 +258,7 @@ TEST_F(SnapshotSourceTest, MayEndWhileAChunkIsRead) {
 TEST_F(SnapshotSourceTest, WhatIsReadForOneSessionIsNoAnswerInAnother) {
   const SnapshotChunkRequest first_chunk{.member = kMember, .session = 7};
   Received before = Ask(first_chunk);  // the background has it
-  source_->EndAll();
+  source_->EndAll("it installs one itself");
   EXPECT_TRUE(absl::IsNotFound((*before)->status()));
   Put();
   Received after = Ask(first_chunk);
@@ -279,8 +279,9 @@ TEST_F(SnapshotSourceTest, WhatIsReadForOneSessionIsNoAnswerInAnother) {
 class LeadingSourceTest : public SnapshotSourceTest {
  protected:
   LeadingSourceTest()
-      : SnapshotSourceTest({.held_back_bytes_max = 10'000, .caught_up_entries = 0},
-                           {.voters = {kSelf}, .outgoing = {}, .learners = {kMember}}) {
+      : SnapshotSourceTest(
+            {.idle_max = Seconds(10), .held_back_bytes_max = 10'000, .caught_up_entries = 0},
+            {.voters = {kSelf}, .outgoing = {}, .learners = {kMember}}) {
     core_.Step(lane_.Now(), raft::Woke{});
     Write();
     Write();
@@ -318,6 +319,19 @@ TEST_F(LeadingSourceTest, HoldsBackWhatComesAfterTheMemberAlone) {
   EXPECT_EQ(held_, std::nullopt);
 }
 
+// As of a member whose state is wrong, or of one that the log has brought up to the state
+// meanwhile.
+TEST_F(LeadingSourceTest, ProgressOfTheLogKeepsNoSessionOfOneThatHasTheLog) {
+  Acknowledge(kEntries);
+  ASSERT_TRUE(AskNow({.member = kMember, .session = 7, .at_least = LogIndex(kEntries)}).ok());
+  for (uint64_t i = 1; i <= 5; ++i) Acknowledge(kEntries + i);
+  EXPECT_EQ(source_->stats().sessions, 1u) << "it may still ask";
+  Advance(Seconds(6));
+  Acknowledge(kEntries + 6);
+  Advance(Seconds(1));
+  EXPECT_EQ(source_->stats().sessions, 0u);
+}
+
 class SlowSourceTest : public SnapshotSourceTest {
  protected:
   SlowSourceTest()
@@ -330,7 +344,7 @@ TEST_F(SlowSourceTest, WhatWaitsForItsTurnIsOfItsSessionAlone) {
   const SnapshotChunkRequest first_chunk{.member = kMember, .session = 7};
   EXPECT_TRUE(AskNow(first_chunk).ok());
   (void)Ask(first_chunk);  // waits
-  source_->EndAll();
+  source_->EndAll("it installs one itself");
   Received after = Ask(first_chunk);
   Advance(Milliseconds(600));
   EXPECT_FALSE(after->has_value()) << "its own turn comes later";

@@ -178,7 +178,10 @@ void TestCluster::Restart(size_t index) {
   member.wal = std::move(opened->wal);
   member.home = kv::NewMemoryHome(&member.home_disk);
   member.engine = *member.home->Open();
-  member.store = *kv::Store::Open(member.engine.get(), {}, BootstrapMembers());
+  // No cache of records: what a test does to the engine is what is read.
+  kv::StoreOptions store;
+  store.record_cache_bytes = 0;
+  member.store = *kv::Store::Open(member.engine.get(), store, BootstrapMembers());
   member.transport = std::make_unique<TestTransport>(this, member.id);
   member.peers = std::make_unique<TestPeers>(this, member.id);
   member.background = std::make_unique<TestBackground>(&lane_, background_delay_);
