@@ -204,6 +204,11 @@ Co<Answer<Response>> Session::CallKv(std::string path, Request request, Shape sh
   Co<Answer<Response>> call = Call<Response>(std::move(path), std::move(request), shape);
   Answer<Response> answer = co_await call;
   answer.operation = operation;
+  // A compaction may end a stream of the newest revision (reference: behaviour section 3.3): says
+  // nothing of the keys.
+  if (shape == Shape::kChunks && answer.status == kv::ErrCompacted()) {
+    answer.outcome = Outcome::kInfo;
+  }
   history_->EndKv(operation, answer.outcome, answer.response, TextOf(answer.status),
                   answer.returned_ns);
   co_return answer;
