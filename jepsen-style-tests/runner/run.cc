@@ -331,7 +331,8 @@ class Run {
     const bool watched =
         std::any_of(workloads_.begin(), workloads_.end(),
                     [](const auto& workload) { return workload->name() == "watch"; });
-    if (!swarm_.divergence || watched) return true;
+    // Nor where an alarm of a full disk may still come, which nobody would lift.
+    if (!swarm_.divergence || watched || swarm_.nemesis.disk_full) return true;
     if (!RunUntil([&] { return world_.MembersSettled(); }, kSettleMax)) return Sound();
     if (!AllVotersServe()) return true;  // or the sound ones may be no quorum
     const raft::CoreConfig& core = swarm_.world.member.node.core;
