@@ -250,7 +250,6 @@ void RaftInvariants::OnApply(NodeId member, uint64_t index, std::string_view com
 void RaftInvariants::OnInstall(NodeId member, const kv::LogPosition& position, int64_t revision) {
   Member& of = At(member);
   findings_.Expect(position.index >= of.applied,  // equal: in place of one that was wrong
-
                    "monotone: {} goes from entry {} to a snapshot of {}", member.value(),
                    of.applied, position.index);
   findings_.Expect(IsCommitted(LogIndex(position.index), Term(position.term)),
