@@ -146,9 +146,10 @@ void Server::StartNode(uint64_t seed) {
                         .engine_home = storage_->engine_home.get(),
                         .engine = &storage_->engine,
                         .store = storage_->store.get(),
+                        .state_lost = storage_->recovered.state_lost,
                         .file_system = storage_->file_system};
   node_ = std::make_unique<Node>(NodeOptionsOf(config_, *storage_->data_dir), parts,
-                                 std::move(storage_->recovered), seed);
+                                 std::move(storage_->recovered.core), seed);
   node_->SetObserver(this);
   OnMembersChanged();
   leader_guard_ = std::make_unique<LeaderGuard>(loop_, node_->election_timeout());

@@ -6,7 +6,6 @@
 
 #include "kvstore/engine/leveldb_home.h"
 #include "raft/base/text.h"
-#include "server/stages/recovery.h"
 
 namespace conclave::server {
 
@@ -38,10 +37,13 @@ absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage, raft::Wal
   return absl::OkStatus();
 }
 
-absl::Status OpenEngine(FileSystem& fs, Storage& storage) {
+absl::Status OpenStateEngine(FileSystem& fs, const raft::WalContents& found, Storage& storage) {
   storage.engine_home = kv::NewLevelDbHome(&fs, storage.data_dir->db(), {});
-  auto engine = storage.engine_home->Open();
+  std::string note;
+  auto engine =
+      OpenEngine(*storage.engine_home, found, storage.data_dir->identity().member_id, &note);
   if (!engine.ok()) return engine.status();
+  if (!note.empty()) storage.notes.push_back(std::move(note));
   storage.engine = *std::move(engine);
   return absl::OkStatus();
 }
@@ -79,7 +81,7 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
   storage.notes = storage.data_dir->warnings();
   raft::WalContents found;
   if (absl::Status status = OpenLog(fs, lane, storage, found); !status.ok()) return status;
-  if (absl::Status status = OpenEngine(fs, storage); !status.ok()) return status;
+  if (absl::Status status = OpenStateEngine(fs, found, storage); !status.ok()) return status;
 
   kv::StoreOptions options;
   options.seed = seed;
@@ -95,7 +97,8 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
   if (!store.ok()) return store.status();
   storage.store = *std::move(store);
   if (absl::Status status = CheckNotRemoved(config, storage); !status.ok()) return status;
-  auto recovered = Recover(std::move(found), *storage.store);
+  auto recovered =
+      Recover(std::move(found), *storage.store, storage.data_dir->identity().member_id);
   if (!recovered.ok()) return recovered.status();
   storage.recovered = *std::move(recovered);
   return storage;

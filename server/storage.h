@@ -17,6 +17,7 @@
 #include "raft/wal/wal.h"
 #include "server/bootstrap/data_dir.h"
 #include "server/config/config.h"
+#include "server/stages/recovery.h"
 
 namespace conclave::server {
 
@@ -27,7 +28,7 @@ struct Storage {
   std::unique_ptr<kv::EngineHome> engine_home;
   std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
   std::unique_ptr<kv::Store> store;
-  raft::RecoveredState recovered;  // what the core starts from
+  Recovered recovered;             // what the core starts from
   std::vector<std::string> notes;  // worth a log line each
 };
 

@@ -36,6 +36,7 @@ Nemesis::Nemesis(World* world, const NemesisOptions& options, Random random)
       {options.sync_error, {"sync-error", &Nemesis::FailSync}},
       {options.rot, {"rot", &Nemesis::Rot}},
       {options.misdirect, {"misdirect", &Nemesis::Misdirect}},
+      {options.engine_damage, {"engine-damage", &Nemesis::DamageEngine}},
   };
   for (const auto& [enabled, fault] : all) {
     if (enabled) enabled_.push_back(fault);
@@ -405,18 +406,34 @@ void Nemesis::Misdirect() {
 }
 
 void Nemesis::DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&)) {
-  const size_t position = random_.Below(world_->size());
-  Member& member = world_->member(position);
-  if (!world_->IsWhole(position) || !world_->MayLose(position)) return;
-  if (member.running()) {
-    if (member.silent()) return;
-    world_->EndMember(position, EndOfProcess::kCrash);
-  }
+  const std::optional<size_t> position = EndOneToDamage();
+  if (!position) return;
+  Member& member = world_->member(*position);
   std::unique_ptr<MemoryFileSystem> sound = member.disk().Copy();
   if ((member.disk().*damage)(Member::kWalDirectory, random_)) {
-    world_->OnDamaged(position, std::move(sound));
+    world_->OnDamaged(*position, std::move(sound));
   }
-  RestartLater(position);
+  RestartLater(*position);
+}
+
+void Nemesis::DamageEngine() {
+  Count("engine-damage");
+  const std::optional<size_t> position = EndOneToDamage();
+  if (!position) return;
+  Member& member = world_->member(*position);
+  if (member.DamageEngine()) world_->Note("the engine of {} is damaged", member.name());
+  RestartLater(*position);
+}
+
+// A member that the others can do without; it does not run any more.
+std::optional<size_t> Nemesis::EndOneToDamage() {
+  const size_t position = random_.Below(world_->size());
+  if (!world_->IsWhole(position) || !world_->MayLose(position)) return std::nullopt;
+  if (world_->member(position).running()) {
+    if (world_->member(position).silent()) return std::nullopt;
+    world_->EndMember(position, EndOfProcess::kCrash);
+  }
+  return position;
 }
 
 // ---- Healing. ----

@@ -70,6 +70,7 @@ class Nemesis {
   void FillDisk();
   void FailSync();
   void Rot();
+  void DamageEngine();
   void Misdirect();
 
   void EndAndRestart(EndOfProcess how);
@@ -80,6 +81,7 @@ class Nemesis {
   void HealMember(size_t position);
   void KeepHealed(const std::set<size_t>& members);
   void DamageAtRest(bool (SimDisk::*damage)(const std::string&, Random&));
+  std::optional<size_t> EndOneToDamage();
   std::vector<size_t> Running() const;
   // A running member's position, or nothing.
   std::optional<size_t> SomeRunning();

@@ -50,6 +50,7 @@ NemesisOptions AllFaults() {
           .sync_error = true,
           .rot = true,
           .misdirect = true,
+          .engine_damage = true,
           .between_max = Seconds(1)};
 }
 
@@ -164,7 +165,8 @@ TEST(NemesisTest, OnlyEnabledFaultsAreDoneAndCounted) {
       {&NemesisOptions::disk_full, {"disk-full"}},
       {&NemesisOptions::sync_error, {"sync-error"}},
       {&NemesisOptions::rot, {"rot"}},
-      {&NemesisOptions::misdirect, {"misdirect"}}};
+      {&NemesisOptions::misdirect, {"misdirect"}},
+      {&NemesisOptions::engine_damage, {"engine-damage"}}};
   for (const auto& [enabled, expected] : classes) {
     NemesisOptions only{.between_max = Milliseconds(600), .lasts_max = Milliseconds(500)};
     only.*enabled = true;

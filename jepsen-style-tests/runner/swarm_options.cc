@@ -198,7 +198,8 @@ std::string Faults(const NemesisOptions& nemesis) {
       {nemesis.disk_full, "disk-full"},
       {nemesis.sync_error, "sync-error"},
       {nemesis.rot, "rot"},
-      {nemesis.misdirect, "misdirect"}};
+      {nemesis.misdirect, "misdirect"},
+      {nemesis.engine_damage, "engine-damage"}};
   std::string names;
   for (const auto& [on, name] : all) {
     if (on) names += (names.empty() ? "" : " ") + std::string(name);
@@ -228,6 +229,8 @@ SwarmOptions DrawSwarmOptions(Random random) {
   world.leader_priorities =
       DrawPriorities(random.Stream("priorities"), world.voters + world.learners);
   options.nemesis = DrawNemesis(random.Stream("nemesis"));
+  Random engine_damage = random.Stream("engine damage");
+  options.nemesis.engine_damage = Chance(engine_damage, 10);
   options.fault_phase = Between(random, Seconds(10), Seconds(50));
   if (Chance(random, 15)) options.late_start = options.fault_phase;
   options.divergence = Chance(random, 20);

@@ -31,6 +31,7 @@ struct NemesisOptions {
   bool sync_error = false;
   bool rot = false;  // damage at rest, on a minority
   bool misdirect = false;
+  bool engine_damage = false;  // a member's state cannot be read any more, on one at a time
   Duration between_min = Milliseconds(200);
   Duration between_max = Seconds(4);
   Duration lasts_max = Seconds(8);  // longest time until a fault is undone

@@ -58,7 +58,8 @@ const std::vector<std::pair<bool NemesisOptions::*, std::string>>& FaultClasses(
           {&NemesisOptions::disk_full, "disk-full"},
           {&NemesisOptions::sync_error, "sync-error"},
           {&NemesisOptions::rot, "rot"},
-          {&NemesisOptions::misdirect, "misdirect"}};
+          {&NemesisOptions::misdirect, "misdirect"},
+          {&NemesisOptions::engine_damage, "engine-damage"}};
   return *classes;
 }
 

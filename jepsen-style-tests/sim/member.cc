@@ -164,6 +164,26 @@ kv::Store& Member::store() { return *process_->store; }
 void Member::SpoilNextPut() { process_->store->SpoilNextPut(); }
 bool Member::state_is_wrong() const { return running() && process_->store->wrong(); }
 
+bool Member::DamageEngine() {
+  CHECK(!running());
+  if (options_.leveldb) {
+    const auto names = disk_.List(kDbDirectory);
+    bool any = false;
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      const auto manifest =
+          disk_.Open(fmt::format("{}/{}/CURRENT", kDbDirectory, name), OpenMode::kMustExist);
+      any |= manifest.ok() && (*manifest)->WriteAt(0, "damaged").ok();
+    }
+    if (!any) return false;
+  } else {
+    memory_disk_.Damage();
+  }
+  engine_damaged_ = true;
+  return true;
+}
+
+bool Member::state_is_lost() const { return running() ? process_->store->lost() : engine_damaged_; }
+
 bool Member::silent() const { return process_ == nullptr || process_->lane.silent(); }
 
 void Member::Start(const ClockOptions& clock) {
@@ -202,8 +222,14 @@ absl::Status Member::StartProcess() {
   auto opened = raft::Wal::Open(disk_, wal_options(), &process.lane);
   if (!opened.ok()) return opened.status();
   process.engine_home = NewEngineHome();
-  auto engine = process.engine_home->Open();
+  std::string note;
+  auto engine = server::OpenEngine(*process.engine_home, opened->contents, id(), &note);
   if (!engine.ok()) return engine.status();
+  if (!note.empty()) {
+    if (!engine_damaged_) world_->Report(fmt::format("durability: {}: {}", name(), note));
+    world_->Note("{}: {}", name(), note);
+  }
+  engine_damaged_ = !note.empty() && opened->contents.snapshot_index > raft::LogIndex(0);
   process.engine = *std::move(engine);
 
   kv::StoreOptions store_options = options_.store;
@@ -216,11 +242,12 @@ absl::Status Member::StartProcess() {
                                {.applied = (*store)->applied_index(),
                                 .installed = (*store)->installed_index(),
                                 .revision = (*store)->revision(),
-                                .configuration = (*store)->position().configuration});
+                                .configuration = (*store)->position().configuration,
+                                .lost = engine_damaged_});
   process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
-  process.store =
-      std::make_unique<ObservedStore>(id(), *std::move(store), &world_->invariants(), world_);
-  auto recovered = server::Recover(std::move(opened->contents), *process.store);
+  process.store = std::make_unique<ObservedStore>(id(), *std::move(store), engine_damaged_,
+                                                  &world_->invariants(), world_);
+  auto recovered = server::Recover(std::move(opened->contents), *process.store, id());
   if (!recovered.ok()) return recovered.status();
 
   server::NodeOptions node_options = options_.node;
@@ -239,8 +266,9 @@ absl::Status Member::StartProcess() {
                                 .engine_home = process.engine_home.get(),
                                 .engine = &process.engine,
                                 .store = process.store.get(),
+                                .state_lost = recovered->state_lost,
                                 .file_system = &disk_};
-  process.node = std::make_unique<server::Node>(node_options, parts, *std::move(recovered),
+  process.node = std::make_unique<server::Node>(node_options, parts, std::move(recovered->core),
                                                 random_.Stream(fmt::format("{}", ++runs_)).Next());
   Serve();
   process.node->Start();

@@ -96,6 +96,11 @@ class Member {
   // ObservedStore::SpoilNextPut, and whether that has happened.
   void SpoilNextPut();
   bool state_is_wrong() const;
+  // While it does not run: nothing of its engine can be read any more. False, and nothing done, if
+  // there is none.
+  bool DamageEngine();
+  // That was done, and it has no state yet.
+  bool state_is_lost() const;
 
   // From the network.
   void ReceiveFromPeer(const Bytes& bytes);
@@ -124,6 +129,7 @@ class Member {
   LockedFileSystem locked_disk_;    // LevelDB's view of it
   kv::MemoryHomeDisk memory_disk_;  // of the engine in memory
   std::unique_ptr<Process> process_;
+  bool engine_damaged_ = false;  // not known to have another one
   bool broken_ = false;
   bool retired_ = false;
   uint64_t runs_ = 0;

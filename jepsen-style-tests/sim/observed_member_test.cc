@@ -187,10 +187,11 @@ class Cluster {
                          .revision = store->revision()});
     member.wal = std::make_unique<ObservedWal>(member.id, std::move(opened->wal), &invariants_);
     if (hasty_) member.wal = std::make_unique<HastyWal>(std::move(member.wal));
-    member.store =
-        std::make_unique<ObservedStore>(member.id, std::move(store), &invariants_, &applied_);
+    member.store = std::make_unique<ObservedStore>(member.id, std::move(store), /*lost=*/false,
+                                                   &invariants_, &applied_);
     member.link = std::make_unique<Link>(this);
-    member.node = MakeNode(member, *server::Recover(std::move(opened->contents), *member.store));
+    member.node = MakeNode(
+        member, server::Recover(std::move(opened->contents), *member.store, member.id)->core);
     member.node->Start();
   }
 

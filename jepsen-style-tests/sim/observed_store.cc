@@ -21,9 +21,13 @@ Bytes Spoiled(std::string_view command) {
 
 }  // namespace
 
-ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store,
+ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, bool lost,
                              RaftInvariants* invariants, StoreObserver* observer)
-    : member_(member), store_(std::move(store)), invariants_(invariants), observer_(observer) {}
+    : member_(member),
+      store_(std::move(store)),
+      lost_(lost),
+      invariants_(invariants),
+      observer_(observer) {}
 
 kv::ApplyResult ObservedStore::Apply(uint64_t index, uint64_t term, std::string_view command,
                                      bool want_response) {
@@ -54,6 +58,7 @@ kv::ApplyResult ObservedStore::ApplyConfiguration(uint64_t index, uint64_t term,
 absl::Status ObservedStore::Adopt(kv::Engine* engine) {
   absl::Status status = store_->Adopt(engine);
   wrong_ = false;
+  lost_ = false;
   if (status.ok()) invariants_->OnInstall(member_, store_->position(), store_->revision());
   return status;
 }

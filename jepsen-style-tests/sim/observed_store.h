@@ -34,14 +34,16 @@ class StoreObserver {
 class ObservedStore final : public kv::Store {
  public:
   // `invariants` has been told of the start of this run before the first call. `observer` may be
-  // null. Both outlive this.
-  ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, RaftInvariants* invariants,
-                StoreObserver* observer);
+  // null. Both outlive this. `lost` as server::Recovered::state_lost.
+  ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, bool lost,
+                RaftInvariants* invariants, StoreObserver* observer);
 
   // The next put is applied here with another value: from then on this member's state is wrong,
   // until another one is adopted.
   void SpoilNextPut() { spoil_next_put_ = true; }
   bool wrong() const { return wrong_; }
+  // It holds no state, until one is adopted.
+  bool lost() const { return lost_; }
 
   kv::ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                         bool want_response) override;
@@ -104,6 +106,7 @@ class ObservedStore final : public kv::Store {
 
   const raft::NodeId member_;
   const std::unique_ptr<kv::Store> store_;
+  bool lost_;
   RaftInvariants* const invariants_;
   StoreObserver* const observer_;
   bool spoil_next_put_ = false;

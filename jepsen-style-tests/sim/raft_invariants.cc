@@ -45,14 +45,18 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   findings_.Expect(wrong.empty(), "durability: {} {}", member.value(), wrong);
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
-  if (!is_new) CheckInstalled(member, of, store.installed);
+  // One that came in place of a lost one just before the last run ended was not told of.
+  if (!is_new && !of.lost && !store.lost) CheckInstalled(member, of, store.installed);
   of.applied = store.applied;
   of.installed = of.without_log = store.installed;
   of.installing = 0;
+  of.lost = store.lost;
   of.revision = store.revision;
   const Disk& log = of.mirror.log();
-  CheckStore(member, of);
-  CheckConfiguration(member, store.applied, store.configuration);
+  if (!store.lost) {
+    CheckStore(member, of);
+    CheckConfiguration(member, store.applied, store.configuration);
+  }
   // Damage that took the end of the log, or what had replaced it, left what the store has of it.
   const LogIndex applied(of.applied);
   const bool in_log = applied <= log.last_index() && IsCommitted(applied, log.TermAt(applied));
@@ -260,6 +264,7 @@ void RaftInvariants::OnInstall(NodeId member, const kv::LogPosition& position, i
   CheckConfiguration(member, position.index, position.configuration);
   of.applied = of.installed = of.without_log = position.index;
   of.installing = 0;
+  of.lost = false;
   of.revision = revision;
 }
 

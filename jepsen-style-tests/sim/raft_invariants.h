@@ -43,6 +43,7 @@ struct StoreView {
   uint64_t installed = 0;  // kv::Store::installed_index
   int64_t revision = 0;
   std::string configuration = {};  // of kv::LogPosition
+  bool lost = false;               // its disk was damaged, so that it holds nothing
 };
 
 class RaftInvariants {
@@ -124,6 +125,7 @@ class RaftInvariants {
     int64_t revision = 0;                // of the store
     uint64_t installed = 0;              // of which entry its last snapshot was; 0 if it had none
     uint64_t installing = 0;             // of which one is taking its place; 0 if none
+    bool lost = false;                   // StoreView::lost, until one has taken its place
     uint64_t without_log = 0;            // up to here the store holds what the log need not
   };
 

@@ -105,7 +105,10 @@ class World : public StoreObserver {
   // The member's log has been damaged while it did not run; `sound` is its disk as it was.
   void OnDamaged(size_t position, std::unique_ptr<MemoryFileSystem> sound);
   // It holds all that it ever held.
-  bool IsWhole(size_t position) { return !member(position).gone() && !damaged_.contains(position); }
+  bool IsWhole(size_t position) {
+    return !member(position).gone() && !damaged_.contains(position) &&
+           !member(position).state_is_lost();
+  }
   // Who is in any configuration that may still decide something, but for `except`, has a machine
   // that is whole.
   bool AllWhole(std::optional<raft::NodeId> except = std::nullopt);

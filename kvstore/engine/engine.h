@@ -74,7 +74,9 @@ class WriteBatch {
   size_t count_ = 0;
 };
 
-// A position in a frozen view of the engine. Keys ascend byte-wise.
+// A position in a frozen view of the engine. Keys ascend byte-wise. What was found is certain to be
+// all there is, undamaged, once the iterator is gone: until then use it for nothing that others
+// see.
 class Iterator {
  public:
   virtual ~Iterator() = default;

@@ -4,6 +4,8 @@
 // LevelDB (leveldb_home.h) and memory (memory_home.h); the same tests run on both. Used by the
 // server at start-up and by the snapshot stage, one call at a time; every call blocks.
 //
+// An engine that is damaged is replaced in the same way (server/stages/recovery.h).
+//
 // How a snapshot is taken over:
 //
 //   incoming = StartIncoming(); fill it; incoming->Flush(); incoming.reset();
@@ -30,6 +32,10 @@ class EngineHome {
   // ResourceExhausted if the disk is full; FailedPrecondition if it cannot be read or somebody else
   // has it open.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Open() = 0;
+  // The last Open failed, or an earlier run ended itself, because what the live engine holds is
+  // damaged. Open will not be OK before another engine was adopted; the damaged one stays until
+  // then.
+  virtual bool damaged() const = 0;
 
   // A second engine, empty, in place of an earlier incoming one, which must be closed. Nothing of
   // it is live before Adopt. It does not wait for space: whoever fills it looks at its CheckSpace.

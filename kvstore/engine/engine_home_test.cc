@@ -51,6 +51,20 @@ class EngineHomeTest : public ::testing::TestWithParam<Kind> {
     ASSERT_TRUE(started.ok()) << started.status();
     incoming_ = *std::move(started);
   }
+  // Ends the process; the next one finds nothing of the live engine that it could read.
+  void CrashAndDamage() {
+    live_.reset();
+    home_.reset();
+    file_disk_.CrashAndLose();
+    if (GetParam() == Kind::kMemory) {
+      memory_disk_.Damage();
+      home_ = NewMemoryHome(&memory_disk_);
+    } else {
+      auto current = file_disk_.Open("data/db/db-1/CURRENT", OpenMode::kMustExist);
+      ASSERT_TRUE(current.ok() && (*current)->WriteAt(0, "damaged").ok());
+      home_ = NewLevelDbHome(&fs_, "data/db", {});
+    }
+  }
   // As engine_home.h says, up to the point of no return.
   void AdoptFilled(const std::string& value) {
     StartIncoming();
@@ -125,6 +139,22 @@ TEST_P(EngineHomeTest, TheOldEngineStaysOpenAndCountsForNothing) {
   EXPECT_EQ(Get(*live_), "old");
   Put(*live_, "late");
   live_->Flush();
+  Crash();
+  EXPECT_EQ(Get(*live_), "new");
+}
+
+TEST_P(EngineHomeTest, ADamagedEngineIsRefusedUntilAnotherIsAdopted) {
+  Put(*live_, "old");
+  live_->Flush();
+  EXPECT_FALSE(home_->damaged());
+  CrashAndDamage();
+  EXPECT_TRUE(absl::IsDataLoss(home_->Open().status()));
+  EXPECT_TRUE(home_->damaged());
+  EXPECT_TRUE(absl::IsDataLoss(home_->Open().status()));
+  AdoptFilled("new");
+  EXPECT_FALSE(home_->damaged());
+  OpenNew();
+  EXPECT_EQ(Get(*live_), "new");
   Crash();
   EXPECT_EQ(Get(*live_), "new");
 }

@@ -22,10 +22,6 @@ constexpr size_t kTableBytes = 8 << 20;
 leveldb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view FromSlice(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
 
-void OrDie(const leveldb::Status& status, std::string_view what) {
-  if (!status.ok()) Fatal(fmt::format("storage engine: {}: {}", what, status.ToString()));
-}
-
 leveldb::ReadOptions Reading(const leveldb::Snapshot* snapshot) {
   leveldb::ReadOptions options;
   options.verify_checksums = true;
@@ -46,6 +42,13 @@ leveldb::ReadOptions Scanning(const leveldb::Snapshot* snapshot) {
 struct Database {
   LevelDbEnv* env;
   leveldb::DB* db;
+  const std::function<void()>* damaged;  // LevelDbOptions::damaged
+
+  void OrDie(const leveldb::Status& status, std::string_view what) const {
+    if (status.ok()) return;
+    if (status.IsCorruption() && *damaged) (*damaged)();
+    Fatal(fmt::format("storage engine: {}: {}", what, status.ToString()));
+  }
 };
 
 std::optional<std::string> GetFrom(Database database, const leveldb::Snapshot* snapshot,
@@ -54,52 +57,44 @@ std::optional<std::string> GetFrom(Database database, const leveldb::Snapshot* s
   const leveldb::Status status = database.db->Get(Reading(snapshot), ToSlice(key), &*value);
   database.env->Drain();
   if (status.IsNotFound()) return std::nullopt;
-  OrDie(status, "read");
+  database.OrDie(status, "read");
   return value;
 }
 
 class LevelDbIterator : public Iterator {
  public:
   LevelDbIterator(Database database, const leveldb::Snapshot* snapshot)
-      : env_(database.env), it_(database.db->NewIterator(Scanning(snapshot))) {}
+      : database_(database), it_(database.db->NewIterator(Scanning(snapshot))) {}
+  // LevelDB passes over a block that it cannot read, or ends there, and only the status tells.
+  ~LevelDbIterator() override { database_.OrDie(it_->status(), "scan"); }
 
   bool Valid() const override { return it_->Valid(); }
   void Seek(std::string_view target) override {
     it_->Seek(ToSlice(target));
-    EndMove();
+    database_.env->Drain();
   }
   void SeekForPrev(std::string_view target) override {
     it_->Seek(ToSlice(target));
-    CheckEnd();
     if (!it_->Valid()) {
       it_->SeekToLast();
     } else if (FromSlice(it_->key()) != target) {
       it_->Prev();
     }
-    EndMove();
+    database_.env->Drain();
   }
   void Next() override {
     it_->Next();
-    EndMove();
+    database_.env->Drain();
   }
   void Prev() override {
     it_->Prev();
-    EndMove();
+    database_.env->Drain();
   }
   std::string_view key() const override { return FromSlice(it_->key()); }
   std::string_view value() const override { return FromSlice(it_->value()); }
 
  private:
-  void EndMove() {
-    CheckEnd();
-    env_->Drain();
-  }
-  // An unreadable block looks like the end of the data.
-  void CheckEnd() {
-    if (!it_->Valid()) OrDie(it_->status(), "scan");
-  }
-
-  LevelDbEnv* const env_;
+  const Database database_;
   const std::unique_ptr<leveldb::Iterator> it_;
 };
 
@@ -126,6 +121,7 @@ class LevelDbEngine : public Engine {
   LevelDbEngine(FileSystem* fs, const LevelDbOptions& options)
       : env_(fs, options.drained, options.sync_every_bytes),
         drained_(options.drained),
+        damaged_(options.damaged),
         space_given_up_(!options.waits_for_space),
         logger_(options.log),
         cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
@@ -155,12 +151,13 @@ class LevelDbEngine : public Engine {
   uint64_t SizeBytes() const override { return env_.SizeBytes(); }
 
  private:
-  Database database() const { return {&env_, db_.get()}; }
+  Database database() const { return {&env_, db_.get(), &damaged_}; }
   // Ends the process for every failure but the want of space that CheckSpace tells of.
   void OrDieButForSpace(const leveldb::Status& status, std::string_view what) const;
 
   mutable LevelDbEnv env_;
   const bool drained_;
+  const std::function<void()> damaged_;
   std::atomic<bool> space_given_up_;
   LevelDbLogger logger_;
   const std::unique_ptr<leveldb::Cache> cache_;
@@ -197,17 +194,19 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
 
   // Tables that nobody has opened yet count too.
   std::vector<std::string> names;
-  OrDie(env_.GetChildren(directory, &names), "list");
+  database().OrDie(env_.GetChildren(directory, &names), "list");
   for (const std::string& name : names) {
     uint64_t size = 0;
-    if (name.ends_with(".ldb")) OrDie(env_.GetFileSize(directory + "/" + name, &size), "size");
+    if (name.ends_with(".ldb")) {
+      database().OrDie(env_.GetFileSize(directory + "/" + name, &size), "size");
+    }
   }
   return absl::OkStatus();
 }
 
 void LevelDbEngine::OrDieButForSpace(const leveldb::Status& status, std::string_view what) const {
   if (space_given_up_ && !env_.SpaceStatus().ok()) return;
-  OrDie(status, what);
+  database().OrDie(status, what);
 }
 
 void LevelDbEngine::Write(const WriteBatch& batch) {

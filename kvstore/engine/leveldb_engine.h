@@ -17,9 +17,11 @@
 namespace conclave::kv {
 
 struct LevelDbOptions {
-  // Written but unflushed bytes kept in memory; twice that while a flush is under way.
-  size_t write_buffer_bytes = 64 << 20;
-  size_t block_cache_bytes = 64 << 20;
+  // Written but unflushed bytes kept in memory; twice that while a flush is under way. More means
+  // fewer compactions, but a skip list that misses the cache, and more of the log to apply again
+  // after a crash (docs/performance.md).
+  size_t write_buffer_bytes = 16 << 20;
+  size_t block_cache_bytes = 32 << 20;
   // Table files kept open.
   int open_files_max = 512;
   // Opening an absent database is DataLoss, rather than making an empty one.
@@ -28,14 +30,16 @@ struct LevelDbOptions {
   // waits for and could do without, it fails, and Engine::CheckSpace says so.
   bool waits_for_space = true;
   // A table is synced whenever so many bytes of it are written, not only at its end: one sync of a
-  // whole table holds up everybody else's on that disk. Costs syncs, so only for what nobody waits
-  // for. 0: at its end.
-  size_t sync_every_bytes = 0;
+  // whole table holds up everybody else's on that disk. 0: at its end.
+  size_t sync_every_bytes = 256 << 10;
   // Every call returns only once LevelDB's background work is done, and that work runs only while
   // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
   // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that
   // LevelDB chooses itself: the order of a forced one among those would be a matter of threads.
   bool drained = false;
+  // Something that was to be read is damaged, and the process is about to end for it: may note
+  // that, so that the next run knows. From any thread, perhaps from several.
+  std::function<void()> damaged;
   // LevelDB's own lines about flushes and compactions, from any thread; dropped if empty.
   std::function<void(std::string_view line)> log;
 };

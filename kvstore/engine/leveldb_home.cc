@@ -17,9 +17,8 @@ namespace {
 
 constexpr std::string_view kCurrent = "db-current";
 constexpr std::string_view kUnfinishedCurrent = "db-current.tmp";  // of a crash in ReplaceFile
+constexpr std::string_view kDamaged = "db-damaged";
 constexpr uint64_t kFirst = 1;
-// A whole state is written at once, beside the log's small syncs.
-constexpr size_t kIncomingSyncBytes = 1 << 20;
 
 std::string NameOf(uint64_t number) { return fmt::format("db-{}", number); }
 
@@ -35,6 +34,7 @@ class LevelDbHome : public EngineHome {
       : fs_(fs), directory_(std::move(directory)), options_(options) {}
 
   absl::StatusOr<std::unique_ptr<Engine>> Open() override;
+  bool damaged() const override { return damaged_; }
   absl::StatusOr<std::unique_ptr<Engine>> StartIncoming() override;
   absl::Status Adopt() override;
   absl::Status DropIncoming() override;
@@ -42,6 +42,7 @@ class LevelDbHome : public EngineHome {
 
  private:
   std::string CurrentPath() const { return fmt::format("{}/{}", directory_, kCurrent); }
+  std::string DamagedPath() const { return fmt::format("{}/{}", directory_, kDamaged); }
   std::string PathOf(uint64_t number) const {
     return fmt::format("{}/{}", directory_, NameOf(number));
   }
@@ -50,6 +51,11 @@ class LevelDbHome : public EngineHome {
   absl::Status Begin();
   absl::Status SetUp(const std::vector<std::string>& names);
   absl::Status ReadCurrent();
+  // The number in that file, which is alone on its line; DataLoss if it holds something else.
+  absl::StatusOr<uint64_t> ReadNumber(const std::string& path) const;
+  bool IsMarkedDamaged() const;
+  // Any thread; for the end of the process.
+  void MarkDamaged(uint64_t number) const;
   absl::Status SetCurrent(uint64_t number);
   // Gone for good: no crash brings any of it back.
   absl::Status Remove(const std::string& path);
@@ -61,6 +67,7 @@ class LevelDbHome : public EngineHome {
   const LevelDbOptions options_;
   // Numbers of engines; 0: none, or not known yet.
   uint64_t live_ = 0;
+  bool damaged_ = false;
   uint64_t incoming_ = 0;
   uint64_t old_ = 0;
 };
@@ -71,11 +78,31 @@ absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::Open() {
   if (live_ == 0) {
     if (absl::Status status = Begin(); !status.ok()) return status;
   }
+  damaged_ = IsMarkedDamaged();
+  if (damaged_) {
+    return absl::DataLossError(
+        fmt::format("storage engine in {}: it was found to be damaged", PathOf(live_)));
+  }
   LevelDbOptions options = options_;
+  options.damaged = [this, number = live_] { MarkDamaged(number); };
   // All but the first were complete when they became the live one: an empty engine in the place of
   // a lost one would look like a new member's.
   options.must_exist = live_ != kFirst;
-  return OpenLevelDbEngine(fs_, PathOf(live_), options);
+  auto engine = OpenLevelDbEngine(fs_, PathOf(live_), options);
+  damaged_ = absl::IsDataLoss(engine.status());
+  return engine;
+}
+
+bool LevelDbHome::IsMarkedDamaged() const {
+  if (!fs_->Exists(DamagedPath())) return false;
+  const absl::StatusOr<uint64_t> number = ReadNumber(DamagedPath());
+  // A mark that cannot be read may well mean this one.
+  return !number.ok() || *number == live_;
+}
+
+void LevelDbHome::MarkDamaged(uint64_t number) const {
+  // Without it, the next run may not know before it reads the same bytes: nothing worse.
+  ReplaceFile(*fs_, DamagedPath(), fmt::format("{}\n", number)).IgnoreError();
 }
 
 absl::Status LevelDbHome::Begin() {
@@ -107,15 +134,19 @@ absl::Status LevelDbHome::SetUp(const std::vector<std::string>& names) {
 }
 
 absl::Status LevelDbHome::ReadCurrent() {
-  const absl::StatusOr<std::string> text = ReadFile(*fs_, CurrentPath());
+  const absl::StatusOr<uint64_t> number = ReadNumber(CurrentPath());
+  if (number.ok()) live_ = *number;
+  return number.status();
+}
+
+absl::StatusOr<uint64_t> LevelDbHome::ReadNumber(const std::string& path) const {
+  const absl::StatusOr<std::string> text = ReadFile(*fs_, path);
   if (!text.ok()) return text.status();
   uint64_t number = 0;
   if (!absl::SimpleAtoi(*text, &number) || fmt::format("{}\n", number) != *text || number == 0) {
-    return absl::DataLossError(
-        fmt::format("storage engine in {}: {} is damaged", directory_, kCurrent));
+    return absl::DataLossError(fmt::format("storage engine: {} is damaged", path));
   }
-  live_ = number;
-  return absl::OkStatus();
+  return number;
 }
 
 absl::Status LevelDbHome::SetCurrent(uint64_t number) {
@@ -147,7 +178,6 @@ absl::StatusOr<std::unique_ptr<Engine>> LevelDbHome::StartIncoming() {
   incoming_ = live_ + 1;
   LevelDbOptions options = options_;
   options.waits_for_space = false;
-  options.sync_every_bytes = kIncomingSyncBytes;
   return OpenLevelDbEngine(fs_, PathOf(incoming_), options);
 }
 
@@ -156,6 +186,7 @@ absl::Status LevelDbHome::Adopt() {
   if (absl::Status status = RemoveOld(); !status.ok()) return status;
   if (absl::Status status = SetCurrent(incoming_); !status.ok()) return status;
   old_ = std::exchange(live_, std::exchange(incoming_, 0));
+  damaged_ = false;
   return absl::OkStatus();
 }
 

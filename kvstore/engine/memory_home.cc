@@ -19,8 +19,10 @@ class MemoryHome : public EngineHome {
   }
 
   absl::StatusOr<std::unique_ptr<Engine>> Open() override {
+    if (damaged()) return absl::DataLossError("storage engine: it is damaged");
     return std::make_unique<MemoryEngine>(live_.get());
   }
+  bool damaged() const override { return live_ == disk_->damaged_; }
 
   absl::StatusOr<std::unique_ptr<Engine>> StartIncoming() override {
     incoming_ = std::make_shared<MemoryDisk>(disk_->random_.Next(), disk_->flush_one_in_);

@@ -25,6 +25,8 @@ class MemoryHomeDisk {
   // The process is dead already, and does not know: its engines and its home work on for it, and
   // nothing that they do is kept.
   void Detach();
+  // Nothing of the live engine can be read any more, from the next Open on.
+  void Damage() { damaged_ = live_; }
 
  private:
   friend class MemoryHome;
@@ -32,6 +34,7 @@ class MemoryHomeDisk {
   Random random_;
   const uint32_t flush_one_in_;
   std::shared_ptr<MemoryDisk> live_;
+  std::shared_ptr<MemoryDisk> damaged_;
   const EngineHome* home_ = nullptr;  // whose doing counts
 };
 

@@ -242,6 +242,11 @@ constexpr Story kStories[] = {
     // ---- Records in memory. ----
     {kCacheMissesDelete, "the record cache keeps what a delete removed",
      "raft: state machine safety; watch-rules: watch-wrong-event"},
+    // ---- Lost states. ----
+    {kLostStateServed, "a member whose state is lost answers from what little it has",
+     "unit test: server/stages/integrity_seeded_bugs_test.cc"},
+    {kLostStateAppliedTo, "a member whose state is lost applies to what little it has",
+     "check: failed"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -146,7 +146,10 @@
   BUG(kFencedCampaigns, 113)          \
   BUG(kChainForgotten, 114)           \
   /* Records in memory. */            \
-  BUG(kCacheMissesDelete, 116)
+  BUG(kCacheMissesDelete, 116)        \
+  /* Lost states. */                  \
+  BUG(kLostStateServed, 117)          \
+  BUG(kLostStateAppliedTo, 118)
 
 namespace conclave {
 

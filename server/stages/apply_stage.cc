@@ -49,6 +49,12 @@ void ApplyStage::Release() {
   });
 }
 
+void ApplyStage::DropHeld() {
+  CHECK(holding_);
+  held_.clear();
+  held_bytes_ = 0;
+}
+
 // As much at a time as raft hands over: there may be very much.
 void ApplyStage::ApplySlice() {
   constexpr size_t kSliceBytesMax = 4 << 20;

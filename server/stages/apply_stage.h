@@ -45,6 +45,8 @@ class ApplyStage {
   // go meanwhile.
   void Hold() { holding_ = true; }
   void Release();
+  // Forgets what is held, and goes on holding: whatever state comes will have it.
+  void DropHeld();
   // The last entry that was given to Apply, applied or held; nothing if there was none in this run.
   std::optional<raft::LogIndex> given() const { return given_; }
   // Entries are held, or still being applied after a Release.

@@ -110,5 +110,26 @@ TEST(IntegritySeededBugsTest, PutSpoiled) {
   EXPECT_GT(found(), 0u);
 }
 
+// Whether a member serves although its engine was found damaged a moment ago.
+bool ServesWithoutAState() {
+  NodeOptions options;
+  options.log_keeper.entries_max = 10;
+  options.core.tail_entries_max = 5;
+  TestCluster cluster(3, 5, options);
+  const size_t led = LeaderAfterAWhile(cluster);
+  for (int i = 0; i < 60; ++i) Put(cluster, led, "value");
+  const size_t odd = (led + 1) % 3;
+  cluster.Crash(odd);
+  cluster.member(odd).home_disk.Damage();
+  cluster.Restart(odd);
+  return !cluster.node(odd).fenced();
+}
+
+TEST(IntegritySeededBugsTest, LostStateServed) {
+  EXPECT_FALSE(ServesWithoutAState());
+  const WithSeededBug bug(SeededBug::kLostStateServed);
+  EXPECT_TRUE(ServesWithoutAState());
+}
+
 }  // namespace
 }  // namespace conclave::server

@@ -22,6 +22,7 @@ IntegrityStage::IntegrityStage(const IntegrityOptions& options, Executor* lane, 
       proposer_(proposer),
       observer_(std::move(observer)),
       chains_(Newest()),
+      diverged_(options.state_lost),
       alarmed_(store->IsDivergenceAlarmOn(options.member.value())) {}
 
 IntegrityStage::~IntegrityStage() {

@@ -27,6 +27,7 @@ namespace conclave::server {
 
 struct IntegrityOptions {
   raft::NodeId member;                      // this one
+  bool state_lost = false;                  // it starts without a state that could be served
   Duration look_every = Milliseconds(100);  // the heartbeat interval
   Duration idle_every = Seconds(1);        // while nothing is applied and all are known to be equal
   Duration round_max = Milliseconds(300);  // then the members that lag are left out,

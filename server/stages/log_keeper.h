@@ -17,7 +17,7 @@ namespace conclave::server {
 
 struct LogKeeperOptions {
   uint64_t entries_max = 100'000;  // applied since the last flush
-  size_t bytes_max = 64 << 20;     // likewise
+  size_t bytes_max = 16 << 20;     // likewise
 };
 
 class LogKeeper {

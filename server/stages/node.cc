@@ -47,8 +47,9 @@ LeaseStageOptions LeaseOptions(const NodeOptions& options) {
   return leases;
 }
 
-IntegrityOptions IntegrityOptionsOf(const NodeOptions& options) {
+IntegrityOptions IntegrityOptionsOf(const NodeOptions& options, bool state_lost) {
   return {.member = options.core.id,
+          .state_lost = state_lost && !SEEDED_BUG(kLostStateServed),
           .look_every = options.core.heartbeat_interval,
           .round_max = 3 * options.core.heartbeat_interval,
           .hand_over_every = options.core.election_timeout};
@@ -98,8 +99,8 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
                                if (!rebuild_.Take(start)) raft_.SnapshotFetched(start);
                              },
                          .log = [this](std::string_view line) { TellSnapshotNews(line); }}),
-      integrity_(IntegrityOptionsOf(options), parts.lane, parts.peers, parts.store, &core_,
-                 &proposer_,
+      integrity_(IntegrityOptionsOf(options, parts.state_lost), parts.lane, parts.peers,
+                 parts.store, &core_, &proposer_,
                  {.changed = [this] { OnIntegrityChanged(); },
                   .hand_over = [this](raft::NodeId to) { raft_.Transfer(to); },
                   .news = [this](IntegrityNews news,
@@ -131,6 +132,7 @@ Node::~Node() {
 }
 
 void Node::Start() {
+  if (parts_.state_lost) rebuild_.StartWithoutState(core_.applied());
   compactor_.Start();
   parts_.wal->SetSpaceObserver([this](bool low) {
     log_watchdog_.SetDiskFull(low);
@@ -268,7 +270,7 @@ void Node::OnRoleChange(const raft::RoleChange& change) {
   proposer_.OnRoleChange(change);
   reads_.OnRoleChange(change);
   if (observer_ != nullptr) observer_->OnRoleChange(change);
-  if (change.leader != raft::kNoNode) Publish();
+  Publish();
 }
 
 void Node::OnProposalsFailed(const std::vector<raft::ProposalFailed>& failed) {
@@ -386,7 +388,7 @@ void Node::OnIntegrityChanged() {
   leases_.OnRoleChange(RoleToAct());
   compactor_.OnRoleChange(RoleToAct());
   if (integrity_.diverged()) rebuild_.Start();
-  if (!fenced()) return;
+  if (!fenced()) return Publish();
   snapshot_source_.EndAll("its state is wrong");
   for (FenceWaiter& waiter : std::exchange(fence_waiters_, {})) {
     if (!waiter.with.expired()) waiter.fenced();
@@ -431,7 +433,7 @@ bool Node::IsPublished() const {
 }
 
 void Node::Publish() {
-  if (publishing_ || published_) return;
+  if (publishing_ || published_ || fenced() || role_.leader == raft::kNoNode) return;
   if (IsPublished()) {
     published_ = true;
     if (observer_ != nullptr) observer_->OnPublished();

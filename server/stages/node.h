@@ -72,6 +72,9 @@ struct NodeParts {
   // one in the background keeps a copy of the pointer meanwhile, and lets it go there.
   std::shared_ptr<kv::Engine>* engine = nullptr;
   kv::Store* store = nullptr;
+  // What the store holds is no state: nothing is served or applied before one was fetched
+  // (recovery.h).
+  bool state_lost = false;
   FileSystem* file_system = nullptr;  // to ask for space; nullptr: not asked
 };
 

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "kvstore/engine/memory_engine.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
+#include "raft/base/text.h"
 
 namespace conclave::server {
 
@@ -30,22 +33,71 @@ absl::Status PartIsMissing(const raft::WalContents& found, LogIndex applied) {
                   (found.snapshot_index + found.entries.size()).value(), applied.value()));
 }
 
+bool HasOtherVoters(const raft::WalContents& found, raft::NodeId member) {
+  const std::vector<raft::NodeId>& voters = found.configuration.voters;
+  return std::any_of(voters.begin(), voters.end(),
+                     [member](raft::NodeId voter) { return voter != member; });
+}
+
+// A durable one that holds nothing.
+absl::StatusOr<std::shared_ptr<kv::Engine>> ReplaceByEmpty(kv::EngineHome& home) {
+  absl::StatusOr<std::unique_ptr<kv::Engine>> empty = home.StartIncoming();
+  if (!empty.ok()) return empty.status();
+  (*empty)->Flush();
+  if (absl::Status space = (*empty)->CheckSpace(); !space.ok()) return space;
+  empty->reset();
+  if (absl::Status adopted = home.Adopt(); !adopted.ok()) return adopted;
+  absl::StatusOr<std::unique_ptr<kv::Engine>> engine = home.Open();
+  if (!engine.ok()) return engine.status();
+  if (absl::Status removed = home.RemoveOld(); !removed.ok()) return removed;
+  return *std::move(engine);
+}
+
 }  // namespace
 
-absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::Store& store) {
+absl::StatusOr<std::shared_ptr<kv::Engine>> OpenEngine(kv::EngineHome& home,
+                                                       const raft::WalContents& found,
+                                                       raft::NodeId member, std::string* note) {
+  absl::StatusOr<std::unique_ptr<kv::Engine>> opened = home.Open();
+  if (opened.ok()) return *std::move(opened);
+  if (!home.damaged()) return opened.status();
+  const std::string_view damage = MessageOf(opened.status());
+  if (found.snapshot_index == LogIndex(0)) {
+    SIM_REACHED("stages.recovery.state_from_log");
+    *note = fmt::format("{}: the whole log is applied again", damage);
+    return ReplaceByEmpty(home);
+  }
+  if (!HasOtherVoters(found, member)) {
+    return absl::DataLossError(fmt::format(
+        "{}; the log begins at entry {}, and there is no other member to take the state "
+        "from",
+        damage, found.snapshot_index.value() + 1));
+  }
+  *note = fmt::format("{}: the state is fetched from another member", damage);
+  return std::make_shared<kv::MemoryEngine>();
+}
+
+absl::StatusOr<Recovered> Recover(raft::WalContents found, const kv::Store& store,
+                                  raft::NodeId member) {
   const kv::LogPosition position = store.position();
   const LogIndex applied(position.index);
   const Term term(position.term);
-  raft::RecoveredState recovered;
+  Recovered result;
+  raft::RecoveredState& recovered = result.core;
   recovered.hard_state = found.hard_state;
   recovered.snapshot_index = found.snapshot_index;
   recovered.snapshot_term = found.snapshot_term;
   recovered.applied = applied;
   recovered.lost_through = found.lost_through;
-  if (Fits(found, applied, term)) {
+  result.state_lost = applied < found.snapshot_index && HasOtherVoters(found, member);
+  if (result.state_lost) {
+    SIM_REACHED("stages.recovery.state_lost");
+    recovered.applied = found.snapshot_index;
+  }
+  if (result.state_lost || Fits(found, applied, term)) {
     recovered.configuration = std::move(found.configuration);
     recovered.entries = std::move(found.entries);
-    return recovered;
+    return result;
   }
   // Nothing was applied since the snapshot, so the log may well be the one from before it.
   const bool installed = store.installed_index() == position.index;
@@ -64,7 +116,7 @@ absl::StatusOr<raft::RecoveredState> Recover(raft::WalContents found, const kv::
     recovered.configuration = *std::move(configuration);
   }
   recovered.reset_log = true;
-  return recovered;
+  return result;
 }
 
 }  // namespace conclave::server

@@ -1,8 +1,10 @@
 #include "server/stages/state_rebuild.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::server {
 
@@ -28,8 +30,20 @@ void StateRebuild::Start() {
   Try();
 }
 
+void StateRebuild::StartWithoutState(raft::LogIndex through) {
+  lost_through_ = through;
+  if (!SEEDED_BUG(kLostStateAppliedTo)) apply_->Hold();
+  Start();
+}
+
+raft::LogIndex StateRebuild::Floor() const {
+  return std::max(raft::LogIndex(store_->applied_index()),
+                  lost_through_.value_or(raft::LogIndex(0)));
+}
+
 void StateRebuild::OnInstalled() {
   if (!std::exchange(under_way_, false)) return;
+  lost_through_.reset();
   installing_ = false;
   if (timer_ != 0) lane_->CancelTimer(timer_);
   timer_ = 0;
@@ -44,21 +58,22 @@ void StateRebuild::Try() {
   if (installing_) return;
   if (apply_->held_bytes() > options_.held_bytes_max) {
     SIM_REACHED("integrity.rebuild_held_too_much");
-    apply_->Release();
-    return;
+    if (!lost_through_) return apply_->Release();
+    lost_through_ = *apply_->given();
+    apply_->DropHeld();
   }
   const raft::NodeId leader = leader_();
   if (leader == raft::kNoNode || leader == member_) return;
   apply_->Hold();
-  fetcher_->Fetch({.from = leader, .at_least = raft::LogIndex(store_->applied_index())});
+  fetcher_->Fetch({.from = leader, .at_least = Floor()});
 }
 
 bool StateRebuild::Take(const raft::LogStart& start) {
   if (!under_way_ || installing_) return false;
-  const raft::LogIndex applied(store_->applied_index());
+  const raft::LogIndex floor = Floor();
   // What comes after it must be in the log here, committed and durable: raft hands over nothing
   // else. An older one was fetched before entries were held.
-  const bool fits = start.index >= applied && apply_->given().value_or(applied) >= start.index;
+  const bool fits = start.index >= floor && apply_->given().value_or(floor) >= start.index;
   if (!fits) return false;
   SIM_REACHED("integrity.rebuilt");
   installing_ = true;

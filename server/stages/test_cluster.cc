@@ -177,7 +177,10 @@ void TestCluster::Restart(size_t index) {
   CHECK_MSG(opened.ok(), MessageOf(opened.status()));
   member.wal = std::move(opened->wal);
   member.home = kv::NewMemoryHome(&member.home_disk);
-  member.engine = *member.home->Open();
+  std::string note;
+  auto engine = OpenEngine(*member.home, opened->contents, member.id, &note);
+  CHECK_MSG(engine.ok(), MessageOf(engine.status()));
+  member.engine = *std::move(engine);
   // No cache of records: what a test does to the engine is what is read.
   kv::StoreOptions store;
   store.record_cache_bytes = 0;
@@ -191,6 +194,8 @@ void TestCluster::Restart(size_t index) {
   options.cluster_id = kClusterId;
   options.core.id = member.id;
   options.name = "m" + std::to_string(index);
+  auto recovered = Recover(std::move(opened->contents), *member.store, member.id);
+  CHECK_MSG(recovered.ok(), MessageOf(recovered.status()));
   NodeParts parts{.lane = &lane_,
                   .background = member.background.get(),
                   .reads = member.reads.get(),
@@ -201,10 +206,9 @@ void TestCluster::Restart(size_t index) {
                   .engine_home = member.home.get(),
                   .engine = &member.engine,
                   .store = member.store.get(),
+                  .state_lost = recovered->state_lost,
                   .file_system = &member.disk};
-  auto recovered = Recover(std::move(opened->contents), *member.store);
-  CHECK_MSG(recovered.ok(), MessageOf(recovered.status()));
-  member.node = std::make_unique<Node>(options, parts, *std::move(recovered), random_.Next());
+  member.node = std::make_unique<Node>(options, parts, std::move(recovered->core), random_.Next());
   member.node->Start();
 }
 

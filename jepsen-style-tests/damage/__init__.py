@@ -1,0 +1,1 @@
+"""Damage to the tables of real members. `run.py` is the program."""
