@@ -15,7 +15,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -fno-omit-frame-pointer")
 # Lines are all that a report of a sanitizer needs of the symbols, and cost half the time.
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")
 # The sources of a test need not be fast, only what they test.
-set(CONCLAVE_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+set(CONCLAVE_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
 
 add_compile_options(-pthread -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CONCLAVE_SANITIZE)

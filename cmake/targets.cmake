@@ -1,20 +1,23 @@
-# conclave_library(<name> SOURCES a.cc ... DEPS lib ... [OWN lib ...]): a static library whose includes start at the repository root.
+# conclave_library(<name> SOURCES a.cc ... [APART b.cc ...] DEPS lib ... [OWN lib ...]): a static library whose includes start at
+# the repository root. APART are sources that cannot be compiled together with others.
 # <name>_sim is the same library for the simulator, with the seeded bugs and probes that do not exist in production
 # (raft/base/seeded_bug.h, raft/base/probe.h). It is built only where something links it, and links the _sim form of each
 # dependency that has one, so a program holds either form of all of them and never a mix. OWN is what its headers do not show. With SIMULATION the plain form,
 # too, is built only where something links it.
 function(conclave_library name)
-  cmake_parse_arguments(ARG "SIMULATION" "" "SOURCES;DEPS;OWN" ${ARGN})
+  cmake_parse_arguments(ARG "SIMULATION" "" "SOURCES;APART;DEPS;OWN" ${ARGN})
   set(only_linked "")
   if(ARG_SIMULATION)
     set(only_linked EXCLUDE_FROM_ALL)
   endif()
-  conclave_split_sources(two_forms one_form ${ARG_SOURCES})
+  conclave_split_sources(two_forms one_form ${ARG_SOURCES} ${ARG_APART})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   set(same_objects "")
   if(one_form)
     add_library(${name}_same OBJECT EXCLUDE_FROM_ALL ${one_form})
     target_include_directories(${name}_same PUBLIC "${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name}_same PRIVATE ${ARG_DEPS} ${ARG_OWN})
+    conclave_join_sources(${name}_same)
     conclave_precompile(${name}_same KIND library DEPS ${ARG_DEPS})
     set(same_objects $<TARGET_OBJECTS:${name}_same>)
   endif()
@@ -30,6 +33,7 @@ function(conclave_library name)
   target_link_libraries(${name}_sim PUBLIC ${sim_deps} PRIVATE ${ARG_OWN})
   foreach(form IN ITEMS ${name} ${name}_sim)
     set_target_properties(${form} PROPERTIES LINKER_LANGUAGE CXX)  # all of its sources may be in ${name}_same
+    conclave_join_sources(${form})
     conclave_precompile(${form} KIND library DEPS ${ARG_DEPS})
   endforeach()
 endfunction()
@@ -66,9 +70,15 @@ function(conclave_program name)
   conclave_precompile(${name} KIND library DEPS ${ARG_DEPS})
 endfunction()
 
-# Most of what a test costs to compile is GoogleTest's templates, the same in every file of a program. So the files are compiled
-# some at a time. The debug preset goes without: each must also compile by itself.
-option(CONCLAVE_JOINED_TESTS "Compile the sources of a test program together" ON)
+# Most of what a source costs to compile is what it includes, and GoogleTest's templates, the same in every file of a target. So
+# the files are compiled some at a time. The debug preset goes without: each must also compile by itself.
+option(CONCLAVE_JOINED_SOURCES "Compile the sources of a target some at a time" ON)
+
+function(conclave_join_sources target)
+  if(CONCLAVE_JOINED_SOURCES)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  endif()
+endfunction()
 
 # Builds every test that the sanitizer presets run.
 add_custom_target(unit_tests)
@@ -93,10 +103,8 @@ function(conclave_test name)
   add_executable(${name} ${ARG_SOURCES} ${ARG_APART})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${CONCLAVE_TEST_OPTIONS})
-  if(CONCLAVE_JOINED_TESTS)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
-    set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-  endif()
+  conclave_join_sources(${name})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   conclave_precompile(${name} KIND test DEPS ${ARG_DEPS})
   add_test(NAME ${name} COMMAND ${name})
   if("unit" IN_LIST ARG_LABELS)

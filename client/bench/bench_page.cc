@@ -123,8 +123,6 @@ Points OverTime(const BenchResult& result, Value value) {
   return points;
 }
 
-double Micros(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000; }
-
 Plot ThroughputPlot(const BenchResult& result) {
   double began_s = 0;
   Plot plot{.title = "Operations per second", .x_name = "seconds", .lines = {}, .x_labels = {}};

@@ -19,8 +19,6 @@ double OperationsPerSecond(const BenchResult& result) {
   return result.elapsed.count() == 0 ? 0 : static_cast<double>(result.operations) / Seconds(result);
 }
 
-double Micros(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000; }
-
 template <typename T>
 std::optional<double> PerOperation(const std::optional<T>& total, const BenchResult& result) {
   if (!total || result.operations == 0) return std::nullopt;

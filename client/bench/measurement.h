@@ -14,6 +14,9 @@
 
 namespace conclave::client {
 
+// As reports have latencies.
+inline double Micros(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000; }
+
 // What happened in one interval of the run. Latencies in nanoseconds, 0 if nothing succeeded.
 struct BenchInterval {
   double end_s = 0;  // seconds since the warm-up

@@ -46,14 +46,17 @@ auto Uninterrupted(Call call) {
   return result;
 }
 
+}  // namespace
+
 // An open file or directory that closes itself. Shared, so that a sync under way outlives the File
 // that asked for it.
-class Descriptor {
+class PosixDescriptor {
  public:
-  Descriptor(int fd, std::string path, bool sync) : fd_(fd), path_(std::move(path)), sync_(sync) {}
-  ~Descriptor() { ::close(fd_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  PosixDescriptor(int fd, std::string path, bool sync)
+      : fd_(fd), path_(std::move(path)), sync_(sync) {}
+  ~PosixDescriptor() { ::close(fd_); }
+  PosixDescriptor(const PosixDescriptor&) = delete;
+  PosixDescriptor& operator=(const PosixDescriptor&) = delete;
 
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
@@ -82,12 +85,14 @@ class Descriptor {
   const bool sync_;
 };
 
+namespace {
+
 class PosixDirectoryLock : public DirectoryLock {
  public:
   PosixDirectoryLock(int fd, std::string path) : descriptor_(fd, std::move(path), /*sync=*/false) {}
 
  private:
-  Descriptor descriptor_;  // closing it lets the flock go
+  PosixDescriptor descriptor_;  // closing it lets the flock go
 };
 
 }  // namespace
@@ -95,22 +100,19 @@ class PosixDirectoryLock : public DirectoryLock {
 class PosixFile : public File {
  public:
   PosixFile(PosixFileSystem* fs, int fd, const std::string& path)
-      : fs_(fs), file_(std::make_shared<Descriptor>(fd, path, fs->options_.sync)) {}
+      : fs_(fs), file_(std::make_shared<PosixDescriptor>(fd, path, fs->options_.sync)) {}
 
-  absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
-    std::string bytes(size, '\0');
+  absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) override {
     size_t got = 0;
     while (got < size) {
       const ssize_t read = Uninterrupted([&] {
-        return ::pread(file_->fd(), bytes.data() + got, size - got,
-                       static_cast<off_t>(offset + got));
+        return ::pread(file_->fd(), out + got, size - got, static_cast<off_t>(offset + got));
       });
       if (read < 0) return ErrnoStatus(errno, "pread", file_->path());
       if (read == 0) break;
       got += static_cast<size_t>(read);
     }
-    bytes.resize(got);
-    return bytes;
+    return got;
   }
 
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
@@ -145,7 +147,7 @@ class PosixFile : public File {
 
  private:
   PosixFileSystem* const fs_;
-  const std::shared_ptr<Descriptor> file_;
+  const std::shared_ptr<PosixDescriptor> file_;
 };
 
 PosixFileSystem::PosixFileSystem(const PosixFileSystemOptions& options) : options_(options) {}
@@ -205,7 +207,7 @@ absl::Status PosixFileSystem::SyncDirectory(const std::string& directory) {
   const int fd =
       Uninterrupted([&] { return ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) return ErrnoStatus(errno, "open", directory);
-  const Descriptor descriptor(fd, directory, options_.sync);
+  const PosixDescriptor descriptor(fd, directory, options_.sync);
   if (::fsync(fd) != 0) return ErrnoStatus(errno, "fsync", directory);
   return absl::OkStatus();
 }
