@@ -1,5 +1,8 @@
 #include "kvstore/kv_encoding.h"
 
+#include <array>
+#include <bit>
+
 namespace conclave::kv {
 namespace {
 
@@ -10,17 +13,40 @@ constexpr char kVersionTag = WireTag(4, kVarintWire);
 constexpr char kValueTag = WireTag(5, kLengthDelimitedWire);
 constexpr char kLeaseTag = WireTag(6, kVarintWire);
 
-size_t VarintSize(uint64_t value) {
-  size_t size = 1;
-  for (; value >= 0x80; value >>= 7) ++size;
-  return size;
-}
+size_t VarintSize(uint64_t value) { return (std::bit_width(value | 1) + 6) / 7; }
+
+// Tags, lengths and numbers between two strings, appended at once: a large range has millions.
+class Head {
+ public:
+  void Varint(uint64_t value) {
+    for (; value >= 0x80; value >>= 7) bytes_[size_++] = static_cast<char>(value | 0x80);
+    bytes_[size_++] = static_cast<char>(value);
+  }
+  void Length(char tag, size_t size) {
+    bytes_[size_++] = tag;
+    Varint(size);
+  }
+  void Number(char tag, int64_t value) {
+    if (value == 0) return;
+    bytes_[size_++] = tag;
+    Varint(static_cast<uint64_t>(value));
+  }
+  void AppendTo(std::string& out) {
+    out.append(bytes_.data(), size_);
+    size_ = 0;
+  }
+
+ private:
+  std::array<char, 64> bytes_;  // of at most five numbers or lengths with their tags
+  size_t size_ = 0;
+};
 
 }  // namespace
 
 void AppendVarint(uint64_t value, std::string& out) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
+  Head head;
+  head.Varint(value);
+  head.AppendTo(out);
 }
 
 size_t NumberFieldSize(int64_t value) {
@@ -52,14 +78,20 @@ size_t KeyValueSize(std::string_view key, const RecordView& record) {
 
 void AppendKeyValueField(char tag, std::string_view key, const RecordView& record, size_t size,
                          std::string& out) {
-  out.push_back(tag);
-  AppendVarint(size, out);
-  AppendBytesField(kKeyTag, key, out);
-  AppendNumberField(kCreateRevisionTag, record.create_revision, out);
-  AppendNumberField(kModRevisionTag, record.mod.main, out);
-  AppendNumberField(kVersionTag, record.version, out);
-  AppendBytesField(kValueTag, record.value, out);
-  AppendNumberField(kLeaseTag, record.lease, out);
+  Head head;
+  head.Length(tag, size);
+  if (!key.empty()) head.Length(kKeyTag, key.size());
+  head.AppendTo(out);
+  out.append(key);
+  head.Number(kCreateRevisionTag, record.create_revision);
+  head.Number(kModRevisionTag, record.mod.main);
+  head.Number(kVersionTag, record.version);
+  if (!record.value.empty()) head.Length(kValueTag, record.value.size());
+  head.AppendTo(out);
+  out.append(record.value);
+  if (record.lease == 0) return;
+  head.Number(kLeaseTag, record.lease);
+  head.AppendTo(out);
 }
 
 }  // namespace conclave::kv

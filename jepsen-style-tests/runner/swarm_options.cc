@@ -75,6 +75,7 @@ void DrawRangeReplies(Random random, MemberOptions& member) {
   ranges.first_chunk_keys = OneOf<size_t>(random, {1, 3, 10});
   ranges.whole_bytes_max = OneOf<size_t>(random, {300, 1 << 20});
   ranges.part_bytes = OneOf<size_t>(random, {500, 256 << 10});
+  ranges.collected_bytes_max = ranges.whole_bytes_max * (1 + ranges.part_bytes % 3);
   ranges.view_age_max = Milliseconds(OneOf<int64_t>(random, {1, 100, 60'000}));
   if (!Chance(random, 30)) return;
   ranges.budget.bytes = OneOf<uint64_t>(random, {1 << 20, 8 << 20});

@@ -24,7 +24,6 @@ std::string_view FromSlice(const leveldb::Slice& slice) { return {slice.data(), 
 
 leveldb::ReadOptions Reading(const leveldb::Snapshot* snapshot) {
   leveldb::ReadOptions options;
-  options.verify_checksums = true;
   options.snapshot = snapshot;
   return options;
 }
@@ -169,7 +168,6 @@ class LevelDbEngine : public Engine {
 absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOptions& options) {
   leveldb::Options opening;
   opening.create_if_missing = !options.must_exist;
-  opening.paranoid_checks = true;
   opening.env = &env_;
   opening.info_log = &logger_;
   opening.write_buffer_size = options.write_buffer_bytes;

@@ -18,6 +18,14 @@ absl::Status ReplaceFile(FileSystem& fs, const std::string& path, std::string_vi
   return fs.SyncDirectory(DirectoryOf(path));
 }
 
+absl::StatusOr<std::string> File::ReadAt(uint64_t offset, size_t size) {
+  std::string bytes(size, '\0');
+  const absl::StatusOr<size_t> read = ReadInto(offset, size, bytes.data());
+  if (!read.ok()) return read.status();
+  bytes.resize(*read);
+  return bytes;
+}
+
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path) {
   absl::StatusOr<std::unique_ptr<File>> file = fs.Open(path, OpenMode::kReadOnly);
   if (!file.ok()) return file.status();

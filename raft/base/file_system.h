@@ -22,8 +22,10 @@ class File {
  public:
   virtual ~File() = default;
 
-  // Up to `size` bytes from `offset`; fewer only at the end of the file. Blocks.
-  virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) = 0;
+  // Up to `size` bytes from `offset` go to `out`; returns how many, fewer only at the end of the
+  // file. Blocks.
+  virtual absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) = 0;
+  absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size);
 
   // Writes all of `bytes` at `offset`, growing the file as needed. Blocks; durable only after Sync.
   virtual absl::Status WriteAt(uint64_t offset, std::string_view bytes) = 0;

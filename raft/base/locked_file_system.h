@@ -63,9 +63,9 @@ class LockedFileSystem : public FileSystem {
       const std::lock_guard<std::mutex> lock(*mutex_);
       inner_.reset();
     }
-    absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
+    absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) override {
       const std::lock_guard<std::mutex> lock(*mutex_);
-      return inner_->ReadAt(offset, size);
+      return inner_->ReadInto(offset, size, out);
     }
     absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
       const std::lock_guard<std::mutex> lock(*mutex_);

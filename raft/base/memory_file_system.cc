@@ -30,10 +30,10 @@ class MemoryFile : public File {
   MemoryFile(MemoryFileSystem* fs, std::string path, std::shared_ptr<MemoryFileContent> content)
       : fs_(fs), path_(std::move(path)), content_(std::move(content)), process_(fs->process_) {}
 
-  absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
+  absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) override {
     if (absl::Status status = Begin({Operation::kRead, path_}); !status.ok()) return status;
-    if (offset >= content_->bytes().size()) return std::string();
-    return content_->bytes().substr(offset, size);
+    const std::string& bytes = content_->bytes();
+    return offset >= bytes.size() ? 0 : bytes.copy(out, size, offset);
   }
 
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {

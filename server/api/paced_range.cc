@@ -24,7 +24,7 @@ void PacedRange::Start(uint64_t bytes) {
 }
 
 void PacedRange::OnWritable() {
-  if (waits_for_room_) ReadNext();
+  if (waits_for_room_) OnRoom();
 }
 
 void PacedRange::OnClosed() {
@@ -49,13 +49,15 @@ absl::Status PacedRange::Pin() {
   return absl::OkStatus();
 }
 
+bool PacedRange::HasRoom() {
+  waits_for_room_ = !call_->Writable();
+  if (waits_for_room_) SIM_REACHED("api.range.waits_for_client");
+  return !waits_for_room_;
+}
+
 void PacedRange::ReadNext() {
   if (!call_->open() || !CheckNotFenced(context_, call_)) return;
-  waits_for_room_ = !call_->Writable();
-  if (waits_for_room_) {
-    SIM_REACHED("api.range.waits_for_client");
-    return;
-  }
+  if (!HasRoom()) return;
   if (context_.node->lane()->Now() - pinned_at_ >= options().view_age_max) Unpin();
   if (held_ == nullptr || held_->view == nullptr) {
     if (absl::Status status = Pin(); !status.ok()) return call_->Finish(status);

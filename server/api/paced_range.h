@@ -33,9 +33,13 @@ class PacedRange : public StreamHandler {
   virtual kv::RangePieceBounds NextBounds() const = 0;
   // Progress has been moved on. Ends with ReadNext, or finishes the call.
   virtual void OnPiece(kv::RangePiece& piece) = 0;
+  // The client has room again, which HasRoom has said it had not.
+  virtual void OnRoom() { ReadNext(); }
 
   // Reads a piece as soon as there is room to send one.
   void ReadNext();
+  // Whether the client has room for more; if not, OnRoom comes.
+  bool HasRoom();
   void Unpin() { held_ = nullptr; }
   void Send(std::string_view part);
 

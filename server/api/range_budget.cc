@@ -35,6 +35,15 @@ void RangeBudget::Reservation::Reserve(RangeBudget* budget, uint64_t bytes,
   budget->Admit();
 }
 
+bool RangeBudget::Reservation::Extend(uint64_t bytes) {
+  CHECK(waiter_ != nullptr && waiter_->admitted);
+  budget_->DropLeft();
+  if (!budget_->queue_.empty() || !budget_->Fits(bytes)) return false;
+  waiter_->bytes += bytes;
+  budget_->reserved_ += bytes;
+  return true;
+}
+
 void RangeBudget::Reservation::Release() {
   if (waiter_ == nullptr) return;
   const std::shared_ptr<Waiter> waiter = std::exchange(waiter_, nullptr);
@@ -54,7 +63,7 @@ void RangeBudget::DropLeft() {
 void RangeBudget::Admit() {
   while (!queue_.empty()) {
     const std::shared_ptr<Waiter> first = queue_.front();
-    if (first->done && !Fits(*first)) break;
+    if (first->done && !Fits(first->bytes)) break;
     queue_.pop_front();
     if (!first->done) continue;  // it has left
     first->admitted = true;

@@ -52,6 +52,8 @@ class RangeBudget {
     // after wait_max. Not called after Release.
     void Reserve(RangeBudget* budget, uint64_t bytes,
                  absl::AnyInvocable<void(const absl::Status&)> done);
+    // More of the budget, after Reserve was OK: at once or not at all, and not past those who wait.
+    bool Extend(uint64_t bytes);
     void Release();
 
    private:
@@ -70,7 +72,7 @@ class RangeBudget {
     absl::AnyInvocable<void(const absl::Status&)> done;  // empty once it was told, or has left
   };
 
-  bool Fits(const Waiter& waiter) const { return waiter.bytes <= options_.bytes - reserved_; }
+  bool Fits(uint64_t bytes) const { return bytes <= options_.bytes - reserved_; }
   void Free(Waiter& waiter);
   // Admits whoever is first as long as there is room.
   void Admit();

@@ -48,6 +48,21 @@ TEST_F(RangeBudgetTest, GivesAtOnceWhatIsThere) {
   EXPECT_THAT(told_, ElementsAre("0+", "1+", "2+"));
 }
 
+TEST_F(RangeBudgetTest, MoreIsGivenAtOnceOrNotAtAll) {
+  RangeBudget::Reservation& first = Ask(60);
+  EXPECT_TRUE(first.Extend(30));
+  EXPECT_FALSE(first.Extend(20));
+  EXPECT_EQ(budget_.stats().bytes, 90u);
+  RangeBudget::Reservation& second = Ask(20);
+  EXPECT_FALSE(first.Extend(5)) << "somebody waits";
+  first.Release();
+  EXPECT_THAT(told_, ElementsAre("0+", "1+"));
+  EXPECT_EQ(budget_.stats().bytes, 20u);
+  EXPECT_TRUE(second.Extend(80));
+  second.Release();
+  EXPECT_EQ(budget_.stats().bytes, 0u);
+}
+
 TEST_F(RangeBudgetTest, ALargeOneIsNotPassedOver) {
   RangeBudget::Reservation& first = Ask(60);
   Ask(90);

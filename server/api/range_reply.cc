@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <string>
@@ -29,65 +30,77 @@ absl::Status TooManyBytes(uint64_t bytes, uint64_t bytes_max) {
                   bytes, bytes_max));
 }
 
-// An answer in the order of the keys. A message begins with its size, so what does not fit the
-// first piece is measured before it is read again and sent.
+// An answer in the order of the keys. A message begins with its size. So all of it is collected
+// before, as far as there is memory; what comes after that is measured, and read again to be sent.
 class UnaryRange : public PacedRange {
  public:
-  using PacedRange::PacedRange;
-  // What the call's queue may hold, with what its buffer has to spare, and a piece being made.
+  UnaryRange(const ApiContext& context, CallRef call, const RangeRequest& request)
+      : PacedRange(context, std::move(call), request), room_(options().whole_bytes_max) {}
+  // What the call's queue may hold, with what its buffer has to spare, what is collected, and a
+  // piece being made.
   static uint64_t MemoryFor(const RangeReplyOptions& options) {
     return 2 * options.whole_bytes_max + 4 * options.part_bytes;
   }
 
  private:
-  enum class Step { kFirst, kMeasure, kSend };
+  enum class Step { kCollect, kMeasure, kSend };
 
   kv::RangePieceBounds NextBounds() const override {
-    switch (step_) {
-      case Step::kFirst:
-        return {.keys_max = kNoBound, .bytes_max = options().whole_bytes_max - first_.size()};
-      case Step::kMeasure:
-        return {.keys_max = kNoBound, .bytes_max = kNoBound, .measure = true};
-      case Step::kSend:
-        break;
+    if (step_ == Step::kMeasure) {
+      return {.keys_max = kNoBound, .bytes_max = kNoBound, .measure = true};
     }
     return {.keys_max = kNoBound, .bytes_max = options().part_bytes};
   }
 
+  void OnRoom() override { sends_collected_ ? SendCollected() : ReadNext(); }
+
   void OnPiece(kv::RangePiece& piece) override {
-    switch (step_) {
-      case Step::kFirst:
-        return OnFirst(piece);
-      case Step::kMeasure:
-        bytes_ += piece.bytes;
-        return piece.last ? BeginMessage(piece) : ReadNext();
-      case Step::kSend:
-        return OnPart(piece);
-    }
-  }
-
-  void OnFirst(kv::RangePiece& piece) {
+    if (step_ == Step::kSend) return OnPart(piece);
     bytes_ += piece.bytes;
-    first_ += piece.kvs;
-    if (piece.last) return BeginMessage(piece);
-    if (first_.size() >= options().whole_bytes_max) {
-      SIM_REACHED("api.range.in_parts");
-      after_first_ = progress_;
-      step_ = Step::kMeasure;
-    }
-    ReadNext();
+    if (step_ == Step::kCollect) Collect(piece);
+    if (!piece.last) return ReadNext();
+    last_ = std::move(piece);
+    BeginMessage();
   }
 
-  void BeginMessage(const kv::RangePiece& last) {
+  void Collect(kv::RangePiece& piece) {
+    collected_.push_back(std::move(piece.kvs));
+    if (piece.last || bytes_ < room_ || FindRoom()) return;
+    SIM_REACHED("api.range.in_parts");
+    after_collected_ = progress_;
+    step_ = Step::kMeasure;
+  }
+
+  // As much again as there is, so that few are asked for.
+  bool FindRoom() {
+    const uint64_t more = std::min<uint64_t>(room_, options().collected_bytes_max - room_);
+    if (room_ >= options().collected_bytes_max || !reservation().Extend(more)) return false;
+    SIM_REACHED("api.range.collected");
+    room_ += more;
+    return true;
+  }
+
+  void BeginMessage() {
     const std::string header = EncodedHeader();
-    const uint64_t size = header.size() + bytes_ + EncodedEnd(last).size();
+    const uint64_t size = header.size() + bytes_ + EncodedEnd(last_).size();
     const size_t size_max = context().options->max_response_bytes;
     if (size > size_max) return call().Finish(TooManyBytes(size, size_max));
     call().BeginMessage(size);
     Send(header);
-    Send(std::exchange(first_, {}));
-    if (step_ == Step::kFirst) return End(last);
-    progress_ = std::move(after_first_);
+    if (step_ == Step::kCollect) Unpin();
+    sends_collected_ = true;
+    SendCollected();
+  }
+
+  void SendCollected() {
+    for (; !collected_.empty() && call().open(); collected_.pop_front()) {
+      if (!HasRoom()) return;
+      Send(collected_.front());
+    }
+    if (!call().open()) return;
+    sends_collected_ = false;
+    if (step_ == Step::kCollect) return End(last_);
+    progress_ = std::move(after_collected_);
     step_ = Step::kSend;
     ReadNext();
   }
@@ -103,10 +116,13 @@ class UnaryRange : public PacedRange {
     call().Finish(absl::OkStatus());
   }
 
-  Step step_ = Step::kFirst;
-  std::string first_;
+  Step step_ = Step::kCollect;
+  uint64_t room_;  // for what is collected
+  std::deque<std::string> collected_;
+  bool sends_collected_ = false;  // and waits for the client
+  kv::RangeProgress after_collected_;
   uint64_t bytes_ = 0;  // of all results
-  kv::RangeProgress after_first_;
+  kv::RangePiece last_;
 };
 
 // An answer that must be sorted, or of the last keys: it is read whole, after what that takes has
@@ -189,9 +205,9 @@ class SortedRange : public PacedRange {
   uint64_t keys_ = 0;
 };
 
-class RangeStream : public PacedRange {
+class StreamedRange : public PacedRange {
  public:
-  RangeStream(const ApiContext& context, CallRef call, const RangeRequest& request)
+  StreamedRange(const ApiContext& context, CallRef call, const RangeRequest& request)
       : PacedRange(context, std::move(call), request), keys_(options().first_chunk_keys) {}
   // What the call's queue may hold, with what its buffer has to spare, and a chunk being made.
   static uint64_t MemoryFor(size_t chunk_bytes) { return 4 * chunk_bytes; }
@@ -251,8 +267,8 @@ void ReplyLongRange(const ApiContext& context, const CallRef& call, const RangeR
 
 void ReplyRangeStream(const ApiContext& context, const CallRef& call, const RangeRequest& request) {
   CHECK(call->open());
-  Begin<RangeStream>(context, call, request,
-                     RangeStream::MemoryFor(context.options->max_request_bytes));
+  Begin<StreamedRange>(context, call, request,
+                       StreamedRange::MemoryFor(context.options->max_request_bytes));
 }
 
 }  // namespace conclave::server

@@ -21,9 +21,12 @@ struct ApiContext;
 
 struct RangeReplyOptions {
   RangeBudgetOptions budget = {};
-  size_t first_chunk_keys = 10;      // of a RangeStream (reference: behaviour section 3.3)
-  size_t whole_bytes_max = 1 << 20;  // a unary answer of so many bytes is read once, else twice
-  size_t part_bytes = 256 << 10;     // of a larger one
+  size_t first_chunk_keys = 10;  // of a RangeStream (reference: behaviour section 3.3)
+  // A unary answer of so many bytes is read once. So is one of so many if there is memory for it at
+  // that moment; else it is read twice.
+  size_t whole_bytes_max = 1 << 20;
+  size_t collected_bytes_max = 64 << 20;
+  size_t part_bytes = 256 << 10;  // in which it is read and sent
   Duration view_age_max = Seconds(60);
   // How often a client that leaves no room is looked at: the view goes the first time, and the call
   // when nothing was taken for stalled_max.

@@ -98,6 +98,7 @@ ApiOptions SmallPieces() {
   options.max_request_bytes = 10'000;
   options.ranges.first_chunk_keys = 10;
   options.ranges.whole_bytes_max = 20'000;
+  options.ranges.collected_bytes_max = 20'000;
   options.ranges.part_bytes = 3'000;
   options.ranges.budget.bytes = 1 << 20;
   return options;
@@ -337,8 +338,16 @@ TEST(RangeReplyTest, WhoFindsNoMemoryIsToldSo) {
   EXPECT_EQ(api.Ask<RangeResponse>(kRange, small)->kvs_size(), 100) << "small ones need none";
 }
 
-TEST(RangeReplyTest, AUnaryAnswerOfAnySizeIsSentInParts) {
-  TestApi api(1, SmallPieces());
+class UnaryRangeTest : public ::testing::TestWithParam<size_t> {};
+
+// Read twice, read once in part, and read once.
+INSTANTIATE_TEST_SUITE_P(Collected, UnaryRangeTest, ::testing::Values(20'000, 160'000, 1 << 20));
+
+TEST_P(UnaryRangeTest, AnAnswerOfAnySizeIsSentInParts) {
+  ApiOptions options = SmallPieces();
+  options.ranges.collected_bytes_max = GetParam();
+  options.ranges.budget.bytes = 4 << 20;
+  TestApi api(1, options);
   PutMany(api, 2500, 200);
   for (const int64_t limit : {0, 2100, 2499, 2500}) {
     RangeRequest request = Everything();
@@ -356,6 +365,32 @@ TEST(RangeReplyTest, AUnaryAnswerOfAnySizeIsSentInParts) {
     ExpectHeader(api, response.header(), api.cluster().store(0).revision());
     call->Close();
   }
+}
+
+// What was collected needs the engine no more, whatever happens while a client takes it.
+TEST(RangeReplyTest, WhatIsCollectedIsSentWhateverHappensMeanwhile) {
+  ApiOptions options = SmallPieces();
+  options.ranges.collected_bytes_max = 1 << 20;
+  options.ranges.budget.bytes = 4 << 20;
+  TestApi api(1, options);
+  PutMany(api, 2500, 200);
+  const auto expected = api.Ask<RangeResponse>(kRange, Everything());
+  const auto call = api.Start(0, kRange, Everything().SerializeAsString());
+  call->BlockOutputAfterSend(20);
+  api.Run(Seconds(11));
+  EXPECT_FALSE(call->status().has_value());
+  EXPECT_GT(api.member(0).range_budget().stats().bytes, 600'000u);
+  PutMany(api, 2500, 210);
+  etcdserverpb::CompactionRequest compact;
+  compact.set_revision(api.cluster().store(0).revision());
+  compact.set_physical(true);
+  ASSERT_TRUE(api.StatusOf("/etcdserverpb.KV/Compact", compact).ok());
+  call->UnblockOutput();
+  ASSERT_TRUE(RunUntilOver(api, *call));
+  ASSERT_EQ(*call->status(), absl::OkStatus());
+  EXPECT_TRUE(Equal(call->TakeSent<RangeResponse>()[0], *expected));
+  call->Close();
+  EXPECT_EQ(api.member(0).range_budget().stats().bytes, 0u);
 }
 
 TEST(RangeReplyTest, ASlowUnaryAnswerIsOfItsRevisionOrFails) {
