@@ -324,7 +324,7 @@ class Client : public WatchSink {
     }
     if (message.event_count == 0) return CheckProgress(message);
     etcdserverpb::WatchResponse decoded;
-    ASSERT_TRUE(decoded.ParseFromString(message.encoded_events));
+    ASSERT_TRUE(decoded.ParseFromString(std::string(message.encoded_events)));
     for (const mvccpb::Event& event : decoded.events()) {
       watches[message.watch_id].received.push_back(
           Text(event.kv().mod_revision(), event.kv().key()));

@@ -53,7 +53,8 @@ struct ResultTableOptions {
 
 struct StoreOptions {
   WatchOptions watch;
-  size_t compaction_batch = 1000;  // events looked at per CompactStep
+  // Events looked at per CompactStep, during which nothing else happens: some 0.5 ms.
+  size_t compaction_batch = 100;
   // A range that may have more keys than this, or turns out to have more bytes, is read in the
   // background.
   int64_t long_range_keys = 2000;

@@ -7,10 +7,11 @@ import shutil
 
 @dataclasses.dataclass(frozen=True)
 class Binary:
-    """A server program; `kind` is "etcd" or "conclave"."""
+    """A server program; `kind` is "etcd" or "conclave", `wrapper` a command that runs it."""
 
     kind: str
     path: str
+    wrapper: tuple[str, ...] = ()
 
     @staticmethod
     def of(name_or_path: str) -> "Binary":

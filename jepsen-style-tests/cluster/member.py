@@ -62,7 +62,7 @@ class Member:
         # The kernel kills the member when the thread that started it ends: so the thread must be the test's own.
         assert threading.current_thread() is threading.main_thread(), "members are started by the main thread"
         command = [
-            "setpriv", "--pdeathsig", "KILL", "--", self.binary.path,
+            "setpriv", "--pdeathsig", "KILL", "--", *self.binary.wrapper, self.binary.path,
             f"--name={self.name}",
             f"--data-dir={self.data_dir}",
             f"--listen-client-urls={self.client_url}",

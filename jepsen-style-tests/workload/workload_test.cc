@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -98,7 +99,11 @@ TEST_P(WorkloadTest, PassesInAHealthyCluster) {
 
 INSTANTIATE_TEST_SUITE_P(All, WorkloadTest,
                          testing::ValuesIn(AllWorkloads().begin(), AllWorkloads().end()),
-                         [](const auto& entry) { return std::string(entry.param.name); });
+                         [](const auto& entry) {
+                           std::string name(entry.param.name);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(WorkloadsTest, SeveralTogether) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {

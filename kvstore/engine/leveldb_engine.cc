@@ -190,14 +190,14 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   // Not while drained: the caller would wait with it.
   env_.SetWaitsForSpace(options.waits_for_space && !drained_);
 
-  // Tables that nobody has opened yet count too.
+  // Tables that nobody has opened yet count too. A compaction may be removing some already.
   std::vector<std::string> names;
   database().OrDie(env_.GetChildren(directory, &names), "list");
   for (const std::string& name : names) {
     uint64_t size = 0;
-    if (name.ends_with(".ldb")) {
-      database().OrDie(env_.GetFileSize(directory + "/" + name, &size), "size");
-    }
+    if (!name.ends_with(".ldb")) continue;
+    const leveldb::Status sized = env_.GetFileSize(directory + "/" + name, &size);
+    if (!sized.IsNotFound()) database().OrDie(sized, "size");
   }
   return absl::OkStatus();
 }

@@ -130,15 +130,24 @@ void Hub::Publish(const std::vector<SharedRevisionEvents>& revisions) {
 }
 
 void Hub::Deliver(const RevisionEvents& revision) {
-  CollectDeliveries(revision);
+  RevisionEncoding encoding(revision, *history_);
+  CollectDeliveries(revision, encoding);
   SendDeliveries(revision.revision);
 }
 
-void Hub::CollectDeliveries(const RevisionEvents& revision) {
+void Hub::Delivery::Add(std::string_view event) {
+  if (++event_count == 1) {
+    shared = event;
+    return;
+  }
+  if (own.empty()) own = shared;
+  own.append(event);
+}
+
+void Hub::CollectDeliveries(const RevisionEvents& revision, RevisionEncoding& encoding) {
   // The record before an event is looked up now, while it is certainly there, not when a slow
   // client gets to it: clients take a change without prev_kv for an error even when a compaction
   // runs right behind (reference: behaviour section 6.4).
-  RevisionEncoding encoding(revision, *history_);
   for (size_t i = 0; i < revision.events.size(); ++i) {
     const Event& event = revision.events[i];
     found_.clear();
@@ -146,9 +155,7 @@ void Hub::CollectDeliveries(const RevisionEvents& revision) {
     for (Watcher* watcher : found_) {
       if (revision.revision < watcher->next_revision) SIM_REACHED("watch.event_before_start");
       if (revision.revision < watcher->next_revision || !watcher->Wants(event)) continue;
-      Delivery& delivery = DeliveryTo(watcher);
-      delivery.encoded_events.append(encoding.Encoded(i, watcher->prev_kv));
-      ++delivery.event_count;
+      DeliveryTo(watcher).Add(encoding.Encoded(i, watcher->prev_kv));
     }
   }
 }
@@ -170,8 +177,7 @@ void Hub::SendDeliveries(int64_t revision) {
       continue;
     }
     events_sent_ += static_cast<int64_t>(delivery.event_count);
-    watcher->stream->SendEvents(watcher, revision, std::move(delivery.encoded_events),
-                                delivery.event_count);
+    watcher->stream->SendEvents(watcher, revision, delivery.encoded(), delivery.event_count);
   }
   deliveries_.clear();
 }
@@ -212,10 +218,10 @@ void Hub::CatchUp(Watcher* watcher, Work& work) {
     if (delivery.event_count > 0) {
       events_sent_ += static_cast<int64_t>(delivery.event_count);
       if (SEEDED_BUG(kEventDuplicatedOnSync) && watcher->next_revision > history_->revision()) {
-        watcher->stream->SendEvents(watcher, history_->revision(), delivery.encoded_events,
+        watcher->stream->SendEvents(watcher, history_->revision(), delivery.encoded(),
                                     delivery.event_count);
       }
-      watcher->stream->SendEvents(watcher, history_->revision(), std::move(delivery.encoded_events),
+      watcher->stream->SendEvents(watcher, history_->revision(), delivery.encoded(),
                                   delivery.event_count);
     }
   }
@@ -235,12 +241,12 @@ Hub::Delivery Hub::ReadOnFromRecent(Watcher* watcher, Work& work) const {
   Delivery delivery{.watcher = watcher};
   int64_t& next = watcher->next_revision;
   for (size_t i = 0; i < options_.catch_up_revisions_max && recent_.Holds(next) &&
-                     delivery.encoded_events.size() < options_.catch_up_bytes_max;
+                     delivery.own.size() < options_.catch_up_bytes_max;
        ++i, ++next) {
     Collect(recent_.At(next), delivery);
     ++work.revisions;
   }
-  work.bytes += delivery.encoded_events.size();
+  work.bytes += delivery.own.size();
   return delivery;
 }
 
@@ -276,7 +282,7 @@ void Hub::Collect(const RevisionEvents& revision, Delivery& delivery) const {
     if (watcher.prev_kv && !SEEDED_BUG(kPrevKvMissingOnCatchUp)) {
       previous = PreviousRecord(revision, i, *history_);
     }
-    AppendEncodedEvent(event, previous ? &*previous : nullptr, delivery.encoded_events);
+    AppendEncodedEvent(event, previous ? &*previous : nullptr, delivery.own);
     ++delivery.event_count;
   }
 }

@@ -20,6 +20,8 @@
 
 namespace conclave::kv {
 
+class RevisionEncoding;
+
 class Hub final : public WatchHub {
  public:
   Hub(const WatchOptions& options, const History* history, Random random);
@@ -52,8 +54,13 @@ class Hub final : public WatchHub {
   // What one watcher gets in one response.
   struct Delivery {
     Watcher* watcher = nullptr;
-    std::string encoded_events{};
+    std::string_view shared{};  // the encoding of a single event, which lies elsewhere
+    std::string own{};          // of several, or of what is not shared
     size_t event_count = 0;
+
+    std::string_view encoded() const { return own.empty() ? shared : own; }
+    // One that lies elsewhere.
+    void Add(std::string_view event);
   };
 
   // What catching up has cost in one Run.
@@ -63,7 +70,8 @@ class Hub final : public WatchHub {
   };
 
   void Deliver(const RevisionEvents& revision);
-  void CollectDeliveries(const RevisionEvents& revision);
+  // They point into `encoding`.
+  void CollectDeliveries(const RevisionEvents& revision, RevisionEncoding& encoding);
   Delivery& DeliveryTo(Watcher* watcher);
   void SendDeliveries(int64_t revision);
   void FallBehind(Watcher* watcher, int64_t next_revision);

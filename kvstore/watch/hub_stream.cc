@@ -138,13 +138,13 @@ void HubStream::Resume() {
   for (Watcher* watcher : all) hub_->Resume(watcher);
 }
 
-void HubStream::SendEvents(Watcher* watcher, int64_t header_revision, std::string encoded_events,
-                           size_t event_count) {
+void HubStream::SendEvents(Watcher* watcher, int64_t header_revision,
+                           std::string_view encoded_events, size_t event_count) {
   watcher->sent_since_tick = true;
   WatchMessage message{.watch_id = watcher->id, .header_revision = header_revision};
   const size_t response_bytes_max = hub_->options().response_bytes_max;
   if (!watcher->fragment || encoded_events.size() + kResponseOverheadMax < response_bytes_max) {
-    message.encoded_events = std::move(encoded_events);
+    message.encoded_events = encoded_events;
     message.event_count = event_count;
     sink_->Send(std::move(message));
     return;
@@ -156,7 +156,7 @@ void HubStream::SendEvents(Watcher* watcher, int64_t header_revision, std::strin
   const std::vector<EncodedPart> parts = SplitEncodedEvents(encoded_events, part_bytes_max);
   for (const EncodedPart& part : parts) {
     message.fragment = &part != &parts.back();
-    message.encoded_events = std::string(part.bytes);
+    message.encoded_events = part.bytes;
     message.event_count = part.event_count;
     sink_->Send(message);
   }

@@ -35,7 +35,7 @@ class HubStream final : public WatchStream {
 
   bool Writable() const { return sink_->Writable(); }
   // One response, or several fragments if the watcher asked for them and it is large.
-  void SendEvents(Watcher* watcher, int64_t header_revision, std::string encoded_events,
+  void SendEvents(Watcher* watcher, int64_t header_revision, std::string_view encoded_events,
                   size_t event_count);
   // Tells the client from where it may start again, and ends the watcher, which is deleted.
   void CancelCompacted(Watcher* watcher, int64_t compact_revision);

@@ -14,7 +14,8 @@
 namespace conclave::kv {
 
 struct ReceivedMessage {
-  WatchMessage message;
+  WatchMessage message;      // without its encoded events
+  size_t encoded_bytes = 0;  // of these
   std::vector<mvccpb::Event> events;
 
   // Neither about the watcher's life nor events (reference: behaviour section 6.4).
@@ -28,8 +29,10 @@ class RecordingSink : public WatchSink {
  public:
   void Send(WatchMessage message) override {
     etcdserverpb::WatchResponse decoded;
-    CHECK(decoded.ParseFromString(message.encoded_events));
+    CHECK(decoded.ParseFromString(std::string(message.encoded_events)));
+    const size_t encoded_bytes = std::exchange(message.encoded_events, {}).size();
     ReceivedMessage received{.message = std::move(message),
+                             .encoded_bytes = encoded_bytes,
                              .events = {decoded.events().begin(), decoded.events().end()}};
     CHECK(received.events.size() == received.message.event_count);
     messages_.push_back(std::move(received));

@@ -30,8 +30,8 @@ struct WatchMessage {
   std::string cancel_reason{};
   bool fragment = false;
   // Serialized mvccpb.Event messages, each with its tag and length as field 11 of WatchResponse,
-  // ready to append.
-  std::string encoded_events{};
+  // ready to append; good until Send returns.
+  std::string_view encoded_events{};
   size_t event_count = 0;
 };
 

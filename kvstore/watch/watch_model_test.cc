@@ -141,7 +141,7 @@ class Client final : public WatchSink {
     }
     --room_;
     etcdserverpb::WatchResponse decoded;
-    ASSERT_TRUE(decoded.ParseFromString(message.encoded_events));
+    ASSERT_TRUE(decoded.ParseFromString(std::string(message.encoded_events)));
     ASSERT_EQ(static_cast<size_t>(decoded.events_size()), message.event_count);
     std::vector<mvccpb::Event>& joined = watcher.fragments;
     joined.insert(joined.end(), decoded.events().begin(), decoded.events().end());

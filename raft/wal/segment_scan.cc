@@ -1,6 +1,7 @@
 #include "raft/wal/segment_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "raft/base/seeded_bug.h"
@@ -19,8 +20,11 @@ class Scanner {
  public:
   Scanner(std::string_view segment, uint32_t id_sum, uint64_t durable)
       : segment_(segment), id_sum_(id_sum), durable_(durable) {
-    const size_t last = segment.find_last_not_of('\0');
-    scan_.used = last == std::string_view::npos ? 0 : last + 1;
+    // Most of a last segment is zeros: they go by blocks.
+    static constexpr std::array<char, 4096> kZeros{};
+    const std::string_view zeros(kZeros.data(), kZeros.size());
+    while (segment.ends_with(zeros)) segment.remove_suffix(zeros.size());
+    scan_.used = segment.find_last_not_of('\0') + 1;  // npos + 1 is 0
   }
 
   SegmentScan Run() {

@@ -38,7 +38,8 @@ void RangeBudget::Reservation::Reserve(RangeBudget* budget, uint64_t bytes,
 bool RangeBudget::Reservation::Extend(uint64_t bytes) {
   CHECK(waiter_ != nullptr && waiter_->admitted);
   budget_->DropLeft();
-  if (!budget_->queue_.empty() || !budget_->Fits(bytes)) return false;
+  const bool spared = budget_->reserved_ + bytes <= budget_->options_.bytes / 2;
+  if (!budget_->queue_.empty() || !spared) return false;
   waiter_->bytes += bytes;
   budget_->reserved_ += bytes;
   return true;
@@ -63,7 +64,7 @@ void RangeBudget::DropLeft() {
 void RangeBudget::Admit() {
   while (!queue_.empty()) {
     const std::shared_ptr<Waiter> first = queue_.front();
-    if (first->done && !Fits(first->bytes)) break;
+    if (first->done && !Fits(*first)) break;
     queue_.pop_front();
     if (!first->done) continue;  // it has left
     first->admitted = true;

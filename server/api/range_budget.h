@@ -52,7 +52,8 @@ class RangeBudget {
     // after wait_max. Not called after Release.
     void Reserve(RangeBudget* budget, uint64_t bytes,
                  absl::AnyInvocable<void(const absl::Status&)> done);
-    // More of the budget, after Reserve was OK: at once or not at all, and not past those who wait.
+    // More of the budget, after Reserve was OK, for what is faster with it and works without: at
+    // once or not at all, not past those who wait, and not of the half that is for those who come.
     bool Extend(uint64_t bytes);
     void Release();
 
@@ -72,7 +73,7 @@ class RangeBudget {
     absl::AnyInvocable<void(const absl::Status&)> done;  // empty once it was told, or has left
   };
 
-  bool Fits(uint64_t bytes) const { return bytes <= options_.bytes - reserved_; }
+  bool Fits(const Waiter& waiter) const { return waiter.bytes <= options_.bytes - reserved_; }
   void Free(Waiter& waiter);
   // Admits whoever is first as long as there is room.
   void Admit();

@@ -49,18 +49,28 @@ TEST_F(RangeBudgetTest, GivesAtOnceWhatIsThere) {
 }
 
 TEST_F(RangeBudgetTest, MoreIsGivenAtOnceOrNotAtAll) {
-  RangeBudget::Reservation& first = Ask(60);
+  RangeBudget::Reservation& first = Ask(20);
   EXPECT_TRUE(first.Extend(30));
-  EXPECT_FALSE(first.Extend(20));
-  EXPECT_EQ(budget_.stats().bytes, 90u);
-  RangeBudget::Reservation& second = Ask(20);
-  EXPECT_FALSE(first.Extend(5)) << "somebody waits";
+  EXPECT_FALSE(first.Extend(1)) << "half of all is for others";
+  EXPECT_EQ(budget_.stats().bytes, 50u);
+  RangeBudget::Reservation& second = Ask(60);
   first.Release();
   EXPECT_THAT(told_, ElementsAre("0+", "1+"));
-  EXPECT_EQ(budget_.stats().bytes, 20u);
-  EXPECT_TRUE(second.Extend(80));
+  EXPECT_FALSE(second.Extend(1));
+  EXPECT_EQ(budget_.stats().bytes, 60u);
   second.Release();
   EXPECT_EQ(budget_.stats().bytes, 0u);
+}
+
+TEST_F(RangeBudgetTest, NoMoreIsGivenWhileSomebodyWaits) {
+  RangeBudget::Reservation& large = Ask(80);
+  RangeBudget::Reservation& small = Ask(10);
+  Ask(95);
+  large.Release();
+  EXPECT_EQ(budget_.stats().waiting, 1u);
+  EXPECT_FALSE(small.Extend(1));
+  small.Release();
+  EXPECT_THAT(told_, ElementsAre("0+", "1+", "2+"));
 }
 
 TEST_F(RangeBudgetTest, ALargeOneIsNotPassedOver) {

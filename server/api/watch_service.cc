@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kvstore/errors.h"
+#include "kvstore/kv_encoding.h"
 #include "kvstore/watch/watch_hub.h"
 #include "raft/base/probe.h"
 #include "server/api/leader_guard.h"
@@ -33,6 +34,15 @@ kv::WatchCreate FromRequest(WatchCreateRequest& request) {
   }
   return create;
 }
+
+// WatchResponse's fields.
+constexpr char kHeaderTag = kv::WireTag(1, kv::kLengthDelimitedWire);
+constexpr char kWatchIdTag = kv::WireTag(2, kv::kVarintWire);
+constexpr char kCreatedTag = kv::WireTag(3, kv::kVarintWire);
+constexpr char kCanceledTag = kv::WireTag(4, kv::kVarintWire);
+constexpr char kCompactRevisionTag = kv::WireTag(5, kv::kVarintWire);
+constexpr char kCancelReasonTag = kv::WireTag(6, kv::kLengthDelimitedWire);
+constexpr char kFragmentTag = kv::WireTag(7, kv::kVarintWire);
 
 class WatchCall : public StreamHandler, private kv::WatchSink {
  public:
@@ -79,19 +89,31 @@ class WatchCall : public StreamHandler, private kv::WatchSink {
  private:
   void Send(kv::WatchMessage message) override {
     if (call_ == nullptr) return;
-    WatchResponse response;
-    context_.node->FillHeader(response.mutable_header());
-    response.mutable_header()->set_revision(message.header_revision);
-    response.set_watch_id(message.watch_id);
-    response.set_created(message.created);
-    response.set_canceled(message.canceled);
-    response.set_compact_revision(message.compact_revision);
-    response.set_cancel_reason(std::move(message.cancel_reason));
-    response.set_fragment(message.fragment);
-    // The events are encoded once for all watchers; they are the message's last field.
-    std::string bytes = response.SerializeAsString();
-    bytes += message.encoded_events;
-    call_->SendBytes(bytes);
+    // Field by field into one buffer, for there may be a thousand of these for each put. The events
+    // are encoded once for all watchers, and are the last field.
+    bytes_.clear();
+    kv::AppendBytesField(kHeaderTag, Header(message.header_revision), bytes_);
+    kv::AppendNumberField(kWatchIdTag, message.watch_id, bytes_);
+    kv::AppendNumberField(kCreatedTag, message.created, bytes_);
+    kv::AppendNumberField(kCanceledTag, message.canceled, bytes_);
+    kv::AppendNumberField(kCompactRevisionTag, message.compact_revision, bytes_);
+    kv::AppendBytesField(kCancelReasonTag, message.cancel_reason, bytes_);
+    kv::AppendNumberField(kFragmentTag, message.fragment, bytes_);
+    bytes_ += message.encoded_events;
+    call_->SendBytes(bytes_);
+  }
+
+  // Encoded. Most messages have the same as the one before.
+  const std::string& Header(int64_t revision) {
+    const uint64_t term = context_.node->term().value();
+    if (revision == header_revision_ && term == header_term_) return header_;
+    etcdserverpb::ResponseHeader header;
+    context_.node->FillHeader(&header);
+    header.set_revision(revision);
+    header_ = header.SerializeAsString();
+    header_revision_ = revision;
+    header_term_ = term;
+    return header_;
   }
 
   bool Writable() const override { return call_ != nullptr && call_->Writable(); }
@@ -99,6 +121,10 @@ class WatchCall : public StreamHandler, private kv::WatchSink {
   const ApiContext context_;
   CallRef call_;
   std::unique_ptr<kv::WatchStream> stream_;
+  std::string bytes_;  // scratch
+  std::string header_;
+  int64_t header_revision_ = -1;  // of header_
+  uint64_t header_term_ = 0;
 };
 
 }  // namespace

@@ -66,8 +66,8 @@ struct ServerConfig {
   std::string log_format = "human";                    // ours; or json
 
   // ---- Features. ----
-  int64_t compaction_batch_limit = 0;         // revisions per slice; 0: 1000
-  Duration compaction_sleep_interval{};       // between slices; 0: 10 ms
+  int64_t compaction_batch_limit = 0;         // revisions per slice; 0: 100
+  Duration compaction_sleep_interval{};       // between slices; 0: 1 ms
   Duration watch_progress_notify_interval{};  // 0: 10 minutes
   std::string reported_version = "3.6.14";    // ours: the version of etcd that clients are told
 

@@ -19,7 +19,7 @@
 namespace conclave::server {
 
 struct ApplyStageOptions {
-  Duration compaction_pause = Milliseconds(10);  // between two slices of removal
+  Duration compaction_pause = Milliseconds(1);  // between two slices of removal
 };
 
 class ApplyStage {

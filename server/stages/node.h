@@ -180,6 +180,7 @@ class Node : private RaftStageOwner {
   raft::CoreStatus Status() const { return core_.Status(); }
   const raft::Core& core() const { return core_; }
   raft::NodeId leader() const { return role_.leader; }
+  raft::Term term() const { return role_.term; }
   // By the member list: a member that was added as a voter is none, though raft gives it its vote
   // only once it has caught up (server/api/member_keeper.h).
   bool IsLearner() const { return is_learner_; }
