@@ -84,11 +84,14 @@ TEST_F(LevelDbDamageTest, ReadingItEndsTheProcessAndIsRemembered) {
   ExpectKnownToTheNextRun();
 }
 
+using LevelDbDamageDeathTest = LevelDbDamageTest;
+
 // LevelDB passes over a block that it cannot read, as if its keys were not there.
-TEST_F(LevelDbDamageTest, SoDoesScanningItToItsEndOrNot) {
-  live_ = *home_->Open();
+TEST_F(LevelDbDamageDeathTest, SoDoesScanningItToItsEndOrNot) {
+  // All in the process that dies, for this one must have no threads then.
   const auto scan = [&](std::string_view end) {
     SetSimulatedEnd(nullptr);
+    live_ = *home_->Open();
     const std::unique_ptr<Iterator> it = live_->NewIterator();
     for (it->Seek(""); it->Valid() && it->key() < end; it->Next()) continue;
   };
