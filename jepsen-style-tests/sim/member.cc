@@ -178,7 +178,7 @@ bool Member::DamageEngine() {
   } else {
     memory_disk_.Damage();
   }
-  engine_damaged_ = true;
+  ever_damaged_ = engine_damaged_ = true;
   return true;
 }
 
@@ -226,7 +226,7 @@ absl::Status Member::StartProcess() {
   auto engine = server::OpenEngine(*process.engine_home, opened->contents, id(), &note);
   if (!engine.ok()) return engine.status();
   if (!note.empty()) {
-    if (!engine_damaged_) world_->Report(fmt::format("durability: {}: {}", name(), note));
+    if (!ever_damaged_) world_->Report(fmt::format("durability: {}: {}", name(), note));
     world_->Note("{}: {}", name(), note);
   }
   engine_damaged_ = !note.empty() && opened->contents.snapshot_index > raft::LogIndex(0);
@@ -243,7 +243,8 @@ absl::Status Member::StartProcess() {
                                 .installed = (*store)->installed_index(),
                                 .revision = (*store)->revision(),
                                 .configuration = (*store)->position().configuration,
-                                .lost = engine_damaged_});
+                                .lost = engine_damaged_,
+                                .remade = !note.empty() && !engine_damaged_});
   process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
   process.store = std::make_unique<ObservedStore>(id(), *std::move(store), engine_damaged_,
                                                   &world_->invariants(), world_);
@@ -321,6 +322,8 @@ void Member::End(EndOfProcess how) {
   CHECK(running());
   const bool gently = how == EndOfProcess::kStop && !silent();
   if (gently) process_->engine->Flush();
+  // What came in the event in which the fuse blew may not have reached the disk.
+  if (process_->store != nullptr && !disk_.fuse_blown()) engine_damaged_ = process_->store->lost();
   process_->lane.End();
   process_.reset();
   if (how == EndOfProcess::kCrash) {

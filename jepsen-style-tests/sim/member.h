@@ -129,7 +129,8 @@ class Member {
   LockedFileSystem locked_disk_;    // LevelDB's view of it
   kv::MemoryHomeDisk memory_disk_;  // of the engine in memory
   std::unique_ptr<Process> process_;
-  bool engine_damaged_ = false;  // not known to have another one
+  bool ever_damaged_ = false;    // its engine was
+  bool engine_damaged_ = false;  // and no other one has come in its place yet
   bool broken_ = false;
   bool retired_ = false;
   uint64_t runs_ = 0;

@@ -46,7 +46,8 @@ void RaftInvariants::OnStart(NodeId member, const raft::WalContents& recovered,
   if (is_new || !wrong.empty()) checker_.OnWritten(member, of.mirror.log(), recovered.entries);
   checker_.OnHardState(member, recovered.hard_state);
   // One that came in place of a lost one just before the last run ended was not told of.
-  if (!is_new && !of.lost && !store.lost) CheckInstalled(member, of, store.installed);
+  if (!is_new && !of.lost && !store.lost && !store.remade)
+    CheckInstalled(member, of, store.installed);
   of.applied = store.applied;
   of.installed = of.without_log = store.installed;
   of.installing = 0;

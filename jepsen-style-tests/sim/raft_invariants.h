@@ -43,7 +43,8 @@ struct StoreView {
   uint64_t installed = 0;  // kv::Store::installed_index
   int64_t revision = 0;
   std::string configuration = {};  // of kv::LogPosition
-  bool lost = false;               // its disk was damaged, so that it holds nothing
+  bool lost = false;               // its disk was damaged, so that it holds nothing,
+  bool remade = false;             // or nothing yet of what the whole log will make of it
 };
 
 class RaftInvariants {
