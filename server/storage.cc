@@ -101,6 +101,12 @@ absl::StatusOr<Storage> OpenStorage(FileSystem& fs, const ServerConfig& config,
       Recover(std::move(found), *storage.store, storage.data_dir->identity().member_id);
   if (!recovered.ok()) return recovered.status();
   storage.recovered = *std::move(recovered);
+  if (storage.recovered.state_lost && !storage.engine_home->damaged()) {
+    storage.notes.push_back(
+        fmt::format("the storage engine in {} stands before the log's first entry: the state is "
+                    "fetched from another member",
+                    storage.data_dir->db()));
+  }
   return storage;
 }
 

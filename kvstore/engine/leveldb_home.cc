@@ -186,7 +186,10 @@ absl::Status LevelDbHome::Adopt() {
   if (absl::Status status = RemoveOld(); !status.ok()) return status;
   if (absl::Status status = SetCurrent(incoming_); !status.ok()) return status;
   old_ = std::exchange(live_, std::exchange(incoming_, 0));
-  damaged_ = false;
+  // A mark that cannot be read would be taken for one of every engine.
+  if (std::exchange(damaged_, false) && fs_->Exists(DamagedPath())) {
+    return fs_->Remove(DamagedPath());
+  }
   return absl::OkStatus();
 }
 

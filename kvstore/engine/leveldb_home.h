@@ -2,9 +2,8 @@
 //
 //   db-<n>/      an engine; <n> counts up with every snapshot adopted
 //   db-current   the number of the live one, in decimal; replaced as a whole (ReplaceFile)
-//   db-damaged   the number of an engine of which something could not be read, or of a past one:
-//   what
-//                is damaged may be a table that opening does not look at
+//   db-damaged   the number of an engine of which something could not be read, until another one
+//                has taken its place: what is damaged may be a table that opening does not look at
 //
 // All other engines are remains of a crash, or on their way in or out. What has another name is not
 // the home's and stays. Opened by the server at start-up.
