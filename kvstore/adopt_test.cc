@@ -67,7 +67,7 @@ class Replica {
 
  private:
   void Start() {
-    LevelDbOptions options;
+    LevelDbOptions options = StoreEngineOptions();
     options.write_buffer_bytes = 64 << 10;
     home_ = kind_ == EngineKind::kMemory ? NewMemoryHome(&memory_disk_)
                                          : NewLevelDbHome(&fs_, "db", options);

@@ -94,6 +94,12 @@ absl::Status CheckFormat(std::string_view format) {
 
 }  // namespace
 
+LevelDbOptions StoreEngineOptions() {
+  LevelDbOptions options;
+  options.history_from = kHistoryPrefix;
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(
     Engine* engine, const StoreOptions& options, const std::vector<etcdserverpb::Member>& members) {
   auto store = std::make_unique<MvccStore>(engine, options);
@@ -137,6 +143,7 @@ absl::Status MvccStore::LoadState() {
   absl::StatusOr<State> state = ReadState(*engine_);
   if (!state.ok()) return state.status();
   keys_->revision = state->revision;
+  DropEventsAfter(keys_->revision, *engine_);
   chain_ = SEEDED_BUG(kChainForgotten) ? 0 : state->chain;
   const absl::StatusOr<uint64_t> kept_bytes = LoadKeptBytes(*engine_);
   if (!kept_bytes.ok()) return kept_bytes.status();

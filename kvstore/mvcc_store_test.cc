@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kvstore/errors.h"
+#include "kvstore/mvcc/keys.h"
 #include "kvstore/test_store.h"
 
 namespace conclave::kv {
@@ -50,6 +51,25 @@ TEST_P(StoreTest, EveryPutIsARevision) {
   EXPECT_EQ(a.mod_revision(), 3);
   EXPECT_EQ(a.version(), 2);
   EXPECT_EQ(store_.Read(kAll, kAll), "a=1 b=");
+}
+
+// A crash in the middle of a flush leaves such.
+TEST_P(StoreTest, EventsThatTheStateDoesNotKnowAreDroppedAtTheStart) {
+  ASSERT_TRUE(store_.Put("a", "1").ok());
+  WriteBatch unapplied;
+  for (const Revision revision : {Revision{3, 0}, Revision{3, 1}, Revision{4, 0}}) {
+    unapplied.Put(HistoryKey(revision), *store_.engine().Get(HistoryKey({2, 0})));
+  }
+  store_.engine().Write(unapplied);
+  store_.Restart();
+  EXPECT_EQ(store_->revision(), 2);
+  EXPECT_THAT(store_->ReadEvents(3, 10, 1000), IsEmpty());
+  EXPECT_NE(store_->RecordAt("a", {2, 0}), std::nullopt);
+  ASSERT_TRUE(store_.Put("b", "2").ok());
+  const std::vector<SharedRevisionEvents> events = store_->ReadEvents(3, 10, 1000);
+  ASSERT_EQ(events.size(), 1u);
+  ASSERT_EQ(events[0]->events.size(), 1u);
+  EXPECT_EQ(events[0]->events[0].key, "b");
 }
 
 TEST_P(StoreTest, ADeleteEndsTheVersionsAndTheNextPutStartsThemAgain) {

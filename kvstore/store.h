@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "kvstore/command.h"
 #include "kvstore/engine/engine.h"
+#include "kvstore/engine/leveldb_engine.h"
 #include "kvstore/lease/lessor.h"
 #include "kvstore/mvcc/history.h"
 #include "kvstore/mvcc/range_view.h"
@@ -66,6 +67,9 @@ struct StoreOptions {
   // record all that a member did. May be empty.
   std::function<void(const std::vector<SharedRevisionEvents>& revisions)> recorder = {};
 };
+
+// What an engine on disk is to know of a store's layout; the rest are defaults.
+LevelDbOptions StoreEngineOptions();
 
 // Where in the log a state stands: the last entry applied to it, and the configuration of the
 // newest kConfiguration entry up to there, as the caller encoded it; if there was none, the one

@@ -189,7 +189,7 @@ class TestStore {
       engine_ = std::make_unique<MemoryEngine>();
       return;
     }
-    LevelDbOptions options;
+    LevelDbOptions options = StoreEngineOptions();
     options.write_buffer_bytes = 64 << 10;
     engine_ = *OpenLevelDbEngine(&fs_, "db", options);
   }

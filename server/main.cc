@@ -1,5 +1,7 @@
 // The program: reads its settings, opens what is on disk, runs the loop until SIGTERM or SIGINT.
 // Start-up errors are one line on standard error and exit status 1.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -61,6 +63,15 @@ void BlockStopSignals() {
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+}
+
+// Tables and connections need more descriptors than the 1,024 that many systems give a process at
+// first; most let it take as many as it wants.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Runs `stop` on the lane on SIGTERM or SIGINT, to end cleanly. A second one ends the process at
@@ -165,6 +176,7 @@ int Main(const std::vector<std::string>& arguments) {
     return 0;
   }
   BlockStopSignals();
+  RaiseDescriptorLimit();
   absl::StatusOr<std::unique_ptr<LogSession>> log = LogSession::Start(LogOptionsOf(parsed->config));
   if (!log.ok()) return Fail(log.status());
   for (const std::string& warning : parsed->warnings) Log(LogLevel::kWarn, warning);

@@ -38,7 +38,7 @@ absl::Status OpenLog(FileSystem& fs, Executor* lane, Storage& storage, raft::Wal
 }
 
 absl::Status OpenStateEngine(FileSystem& fs, const raft::WalContents& found, Storage& storage) {
-  storage.engine_home = kv::NewLevelDbHome(&fs, storage.data_dir->db(), {});
+  storage.engine_home = kv::NewLevelDbHome(&fs, storage.data_dir->db(), kv::StoreEngineOptions());
   std::string note;
   auto engine =
       OpenEngine(*storage.engine_home, found, storage.data_dir->identity().member_id, &note);

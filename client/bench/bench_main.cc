@@ -42,7 +42,7 @@ absl::Status Load(const BenchOptions& options, Measurement& measurement) {
   if (options.operation == BenchOperation::kKeepAlive) {
     return RunKeepAliveLoad(loop, options, measurement);
   }
-  if (Reads(options.operation)) {
+  if (Reads(options.operation) && !options.filled) {
     FillWorkload fill(options);
     RunUnaryLoad(loop, {.outstanding = options.outstanding}, fill);
   }

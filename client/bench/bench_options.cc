@@ -55,6 +55,7 @@ void AddOptions(CLI::App& app, BenchOptions& options) {
   app.add_flag("--sequential", options.sequential, "keys in order instead of at random");
   app.add_flag("--serializable", options.serializable, "reads need no quorum");
   app.add_flag("--request-ids", options.request_ids, "every put has a request id of its own");
+  app.add_flag("--filled", options.filled, "all keys are there: do not put them before reads");
   app.add_flag("--target-leader", options.target_leader, "all calls to the leader's endpoint");
   app.add_flag("--json", options.json, "print one JSON object instead of a table");
   app.add_option("--html", options.page, "also write a page with plots to this file");

@@ -31,6 +31,7 @@ struct BenchOptions {
   bool sequential = false;                   // keys in order, not at random
   bool serializable = false;                 // reads
   bool request_ids = false;                  // puts carry ids, all different
+  bool filled = false;                       // every key is there: reads need not put them first
   bool target_leader = false;                // all calls to the leader, found among the endpoints
   std::uint64_t seed = 1;                    // of the order of keys
   std::uint32_t watchers = 1'000;            // of the one key of a watch load

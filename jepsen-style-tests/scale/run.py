@@ -89,8 +89,9 @@ class Bench:
                         f"--ops={keys}")
 
     def p99_ms(self, operation: str, keys: int, seconds: float) -> float:
-        """Of gets ("range") or puts all over the keys, 64 at a time."""
-        report = self.run(f"--op={operation}", "--outstanding=64", f"--key-space={keys}", f"--duration={seconds}")
+        """Of gets ("range") or puts all over the keys, which are there, 64 at a time."""
+        report = self.run(f"--op={operation}", "--filled", "--outstanding=64", f"--key-space={keys}",
+                          f"--duration={seconds}")
         return report["latency_us"]["p99"] / 1000
 
 

@@ -211,7 +211,7 @@ void Member::Start(const ClockOptions& clock) {
 
 std::unique_ptr<kv::EngineHome> Member::NewEngineHome() {
   if (!options_.leveldb) return kv::NewMemoryHome(&memory_disk_);
-  kv::LevelDbOptions options;
+  kv::LevelDbOptions options = kv::StoreEngineOptions();
   options.write_buffer_bytes = options_.write_buffer_bytes;
   options.drained = true;
   return kv::NewLevelDbHome(&locked_disk_, kDbDirectory, options);

@@ -1,6 +1,7 @@
 // Every image of the disk that a crash could leave of LevelDB, or nearly: before each operation
 // that changes the disk, in flushes, compactions and openings, the state of that moment is taken,
 // what is unsynced is lost, kept or torn in several ways, and the engine is opened on it.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -25,6 +26,7 @@ LevelDbOptions SmallAndDrained() {
   LevelDbOptions options;
   options.write_buffer_bytes = 64 << 10;  // so that tables and compactions happen in a test
   options.drained = true;                 // so that it is the same every time
+  options.history_from = "r";
   return options;
 }
 
@@ -33,9 +35,16 @@ uint64_t AppliedOf(const EngineView& view) {
   return std::stoull(view.Get(kAppliedKey).value_or("0"));
 }
 
-::testing::AssertionResult HoldTheSame(const EngineView& one, const EngineView& two) {
-  const std::unique_ptr<Iterator> a = one.NewIterator();
-  const std::unique_ptr<Iterator> b = two.NewIterator();
+// The history entry of a batch; those of batches that are older than the kept ones are deleted.
+constexpr uint64_t kKeptHistory = 100;
+std::string HistoryKeyOf(uint64_t batch) { return fmt::format("r{:08}", batch); }
+
+// `found` is `expected`, but for history of batches after the `applied` ones: it holds the first of
+// those, or none, as they were written.
+::testing::AssertionResult HoldTheSame(const EngineView& found, const EngineView& expected,
+                                       uint64_t applied, const EngineView& newest) {
+  const std::unique_ptr<Iterator> a = found.NewIterator();
+  const std::unique_ptr<Iterator> b = expected.NewIterator();
   a->Seek("");
   b->Seek("");
   for (; a->Valid() && b->Valid(); a->Next(), b->Next()) {
@@ -43,7 +52,12 @@ uint64_t AppliedOf(const EngineView& view) {
       return ::testing::AssertionFailure() << "they differ at " << a->key() << ", " << b->key();
     }
   }
-  if (a->Valid() || b->Valid()) return ::testing::AssertionFailure() << "one holds more";
+  if (b->Valid()) return ::testing::AssertionFailure() << "there is no " << b->key();
+  for (uint64_t next = applied + 1; a->Valid(); a->Next(), ++next) {
+    if (a->key() != HistoryKeyOf(next) || newest.Get(a->key()) != a->value()) {
+      return ::testing::AssertionFailure() << "there is also " << a->key();
+    }
+  }
   return ::testing::AssertionSuccess();
 }
 
@@ -88,15 +102,23 @@ class ImageRun {
 
   // What the last end has taken is applied again, as from the log.
   void CatchUp() {
-    const uint64_t held = AppliedOf(*engine_->NewView());
+    const std::unique_ptr<EngineView> view = engine_->NewView();
+    const uint64_t held = AppliedOf(*view);
     ASSERT_GE(held, flushed_);
+    WriteBatch unapplied;
+    const std::unique_ptr<Iterator> it = view->NewIterator();
+    for (it->Seek(HistoryKeyOf(held + 1)); it->Valid(); it->Next()) unapplied.Delete(it->key());
+    engine_->Write(unapplied);
     for (uint64_t next = held; next < batches_.size(); ++next) engine_->Write(batches_[next]);
   }
 
-  // Number, and puts and deletes over so few keys that compactions have much to drop.
+  // Number, history, and puts and deletes over so few keys that compactions have much to drop.
   WriteBatch NextBatch() {
     WriteBatch batch;
-    batch.Put(kAppliedKey, std::to_string(states_.size()));
+    const uint64_t number = states_.size();
+    batch.Put(kAppliedKey, std::to_string(number));
+    batch.Put(HistoryKeyOf(number), std::string(random_.Below(500), 'h'));
+    if (number > kKeptHistory) batch.Delete(HistoryKeyOf(number - kKeptHistory));
     for (uint64_t operations = random_.Between(1, 4); operations > 0; --operations) {
       const std::string key = "key" + std::to_string(random_.Below(40));
       if (random_.OneIn(4)) {
@@ -131,7 +153,8 @@ class ImageRun {
     const uint64_t applied = AppliedOf(*view);
     ASSERT_GE(applied, flushed_) << "image " << images_;
     ASSERT_LT(applied, states_.size()) << "image " << images_;
-    ASSERT_TRUE(HoldTheSame(*view, *states_[applied])) << "image " << images_;
+    ASSERT_TRUE(HoldTheSame(*view, *states_[applied], applied, *states_.back()))
+        << "image " << images_;
   }
 
   Random random_;

@@ -3,19 +3,29 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
+#include "kvstore/engine/leveldb_compaction.h"
 #include "kvstore/engine/leveldb_env.h"
+#include "kvstore/engine/merged_iterator.h"
+#include "kvstore/engine/write_buffer.h"
 #include "leveldb/cache.h"
 #include "leveldb/db.h"
 #include "leveldb/filter_policy.h"
 #include "leveldb/write_batch.h"
 #include "raft/base/check.h"
+#include "raft/base/posix_executor.h"
+#include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
 namespace {
 
 constexpr int kBloomBitsPerKey = 10;
+// The least that LevelDB takes. A memtable that has more is written out before the next write: one
+// table for each part of a flush, for a write is never parted.
+constexpr size_t kMemtableBytes = 64 << 10;
 // Larger than LevelDB's 2 MiB: fewer files, and fewer directory syncs per byte compacted.
 constexpr size_t kTableBytes = 8 << 20;
 
@@ -97,20 +107,38 @@ class LevelDbIterator : public Iterator {
   const std::unique_ptr<leveldb::Iterator> it_;
 };
 
+// What the buffer says of a key, or else the database.
+std::optional<std::string> Resolve(WriteBuffer::Found found, std::string&& value, Database database,
+                                   const leveldb::Snapshot* snapshot, std::string_view key) {
+  switch (found) {
+    case WriteBuffer::Found::kValue:
+      return std::move(value);
+    case WriteBuffer::Found::kDelete:
+      return std::nullopt;
+    case WriteBuffer::Found::kNothing:
+      break;
+  }
+  return GetFrom(database, snapshot, key);
+}
+
+// The buffer is looked at before the database: what leaves it meanwhile is in the database by then.
 class LevelDbView : public EngineView {
  public:
-  explicit LevelDbView(Database database)
-      : database_(database), snapshot_(database.db->GetSnapshot()) {}
+  LevelDbView(WriteBuffer::Runs runs, Database database)
+      : runs_(std::move(runs)), database_(database), snapshot_(database.db->GetSnapshot()) {}
   ~LevelDbView() override { database_.db->ReleaseSnapshot(snapshot_); }
 
   std::optional<std::string> Get(std::string_view key) const override {
-    return GetFrom(database_, snapshot_, key);
+    std::string value;
+    const WriteBuffer::Found found = FindIn(runs_, key, &value);
+    return Resolve(found, std::move(value), database_, snapshot_, key);
   }
   std::unique_ptr<Iterator> NewIterator() const override {
-    return std::make_unique<LevelDbIterator>(database_, snapshot_);
+    return MergeOver(runs_, std::make_unique<LevelDbIterator>(database_, snapshot_));
   }
 
  private:
+  const WriteBuffer::Runs runs_;
   const Database database_;
   const leveldb::Snapshot* const snapshot_;
 };
@@ -120,25 +148,36 @@ class LevelDbEngine : public Engine {
   LevelDbEngine(FileSystem* fs, const LevelDbOptions& options)
       : env_(fs, options.drained, options.sync_every_bytes),
         drained_(options.drained),
+        buffer_bytes_max_(options.write_buffer_bytes),
+        history_from_(options.history_from),
         damaged_(options.damaged),
         space_given_up_(!options.waits_for_space),
         logger_(options.log),
         cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
         filter_(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
 
-  ~LevelDbEngine() override { env_.SetWaitsForSpace(false); }
+  ~LevelDbEngine() override {
+    StopWaitingForSpace();
+    flusher_.reset();
+    ++forced_compactions_;  // LevelDB waits for all that it has scheduled
+    env_.TryHeldCompaction();
+  }
 
   absl::Status Open(const std::string& directory, const LevelDbOptions& options);
 
   void Write(const WriteBatch& batch) override;
   std::optional<std::string> Get(std::string_view key) const override {
-    return GetFrom(database(), nullptr, key);
+    std::string value;
+    const WriteBuffer::Found found = buffer_.Get(key, &value);
+    if (found == WriteBuffer::Found::kNothing) CountLookup();
+    return Resolve(found, std::move(value), database(), nullptr, key);
   }
   std::unique_ptr<Iterator> NewIterator() const override {
-    return std::make_unique<LevelDbIterator>(database(), nullptr);
+    WriteBuffer::Runs runs = buffer_.View();
+    return MergeOver(std::move(runs), std::make_unique<LevelDbIterator>(database(), nullptr));
   }
   std::unique_ptr<EngineView> NewView() const override {
-    return std::make_unique<LevelDbView>(database());
+    return std::make_unique<LevelDbView>(buffer_.View(), database());
   }
   void Flush() override;
   void StopWaitingForSpace() override {
@@ -147,22 +186,47 @@ class LevelDbEngine : public Engine {
   }
   absl::Status CheckSpace() const override { return env_.SpaceStatus(); }
   void Reclaim(std::string_view begin, std::string_view end) override;
-  uint64_t SizeBytes() const override { return env_.SizeBytes(); }
+  uint64_t SizeBytes() const override { return env_.SizeBytes() + buffer_.size_bytes(); }
 
  private:
   Database database() const { return {&env_, db_.get(), &damaged_}; }
-  // Ends the process for every failure but the want of space that CheckSpace tells of.
-  void OrDieButForSpace(const leveldb::Status& status, std::string_view what) const;
+  // False if there was no space and it was not to be waited for; every other failure ends the
+  // process.
+  bool Succeeded(const leveldb::Status& status, std::string_view what) const;
+
+  // Has what is in the buffer flushed, once an earlier flush is over; the number of this one.
+  uint64_t StartFlush();
+  void FlushSealed();
+  // The rows of the sealed run that are history, or the others, become a table.
+  bool WriteTable(const SortedRun& sealed, bool history);
+  // Of a memtable with so many bytes. Tells no error: the next write does.
+  void FinishTable(size_t bytes);
+  void CompactRange(std::string_view begin, std::string_view end);
+  // See leveldb_compaction.h.
+  bool IsCompactionDue() const;
+  void CountLookup() const;
 
   mutable LevelDbEnv env_;
   const bool drained_;
+  const size_t buffer_bytes_max_;
+  const std::string history_from_;
   const std::function<void()> damaged_;
   std::atomic<bool> space_given_up_;
   LevelDbLogger logger_;
   const std::unique_ptr<leveldb::Cache> cache_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
   std::unique_ptr<leveldb::DB> db_;  // after all it uses
-  leveldb::WriteBatch batch_;        // the apply lane's, kept for its buffer
+  WriteBuffer buffer_;
+  std::atomic<int> forced_compactions_ = 0;  // under way, and at the end
+  mutable std::atomic<uint64_t> lookups_ = 0;
+  mutable std::atomic<bool> lookups_repay_ = false;  // what LevelDB wants to compact for them
+
+  std::mutex mutex_;
+  std::condition_variable flushed_;
+  uint64_t flushes_started_ = 0;  // guarded by mutex_, like all below
+  uint64_t flushes_ended_ = 0;
+  bool failed_ = false;  // a flush, for want of space: nothing may be written any more
+  std::unique_ptr<PosixExecutor> flusher_;  // unless drained
 };
 
 absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOptions& options) {
@@ -170,7 +234,7 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   opening.create_if_missing = !options.must_exist;
   opening.env = &env_;
   opening.info_log = &logger_;
-  opening.write_buffer_size = options.write_buffer_bytes;
+  opening.write_buffer_size = kMemtableBytes;
   opening.block_cache = cache_.get();
   opening.filter_policy = filter_.get();
   opening.max_open_files = options.open_files_max;
@@ -186,9 +250,11 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   if (!status.ok() && !env_.SpaceStatus().ok()) return absl::ResourceExhaustedError(text);
   if (!status.ok()) return absl::FailedPreconditionError(text);
   db_.reset(db);
+  env_.SetCompactionGate([this] { return IsCompactionDue(); });
   env_.Drain();
   // Not while drained: the caller would wait with it.
   env_.SetWaitsForSpace(options.waits_for_space && !drained_);
+  if (!drained_) flusher_ = std::make_unique<PosixExecutor>("engine-flush");
 
   // Tables that nobody has opened yet count too. A compaction may be removing some already.
   std::vector<std::string> names;
@@ -202,41 +268,111 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   return absl::OkStatus();
 }
 
-void LevelDbEngine::OrDieButForSpace(const leveldb::Status& status, std::string_view what) const {
-  if (space_given_up_ && !env_.SpaceStatus().ok()) return;
+bool LevelDbEngine::Succeeded(const leveldb::Status& status, std::string_view what) const {
+  if (space_given_up_ && !env_.SpaceStatus().ok()) return false;
   database().OrDie(status, what);
+  return true;
 }
 
 void LevelDbEngine::Write(const WriteBatch& batch) {
-  batch_.Clear();
-  for (const WriteBatch::Operation& operation : batch.operations()) {
-    if (operation.is_delete) {
-      batch_.Delete(ToSlice(operation.key));
-    } else {
-      batch_.Put(ToSlice(operation.key), ToSlice(operation.value));
-    }
-  }
-  OrDieButForSpace(db_->Write(leveldb::WriteOptions(), &batch_), "write");
-  env_.Drain();
+  if (batch.empty()) return;
+  buffer_.Add(batch);
+  if (buffer_.open_bytes() >= buffer_bytes_max_) StartFlush();
 }
 
 void LevelDbEngine::Flush() {
-  // Before it looks at the range, CompactRange writes the memtable out, whatever is in it; at the
-  // empty key there is nothing to compact. It waits for all that was written before, but reports no
-  // error: a write asks for those.
-  const leveldb::Slice nothing;
-  env_.RunBackground();
-  db_->CompactRange(&nothing, &nothing);
-  env_.Drain();
-  leveldb::WriteBatch empty;
-  OrDieButForSpace(db_->Write(leveldb::WriteOptions(), &empty), "flush");
+  const uint64_t flush = StartFlush();
+  std::unique_lock lock(mutex_);
+  flushed_.wait(lock, [&] { return flushes_ended_ >= flush; });
 }
 
-void LevelDbEngine::Reclaim(std::string_view begin, std::string_view end) {
-  if (drained_) return Flush();
+uint64_t LevelDbEngine::StartFlush() {
+  std::unique_lock lock(mutex_);
+  flushed_.wait(lock, [this] { return flushes_ended_ == flushes_started_; });
+  if (failed_ || !buffer_.Seal()) return flushes_started_;
+  const uint64_t flush = ++flushes_started_;
+  lock.unlock();
+  if (drained_) {
+    FlushSealed();
+  } else {
+    flusher_->Post([this] { FlushSealed(); });
+  }
+  return flush;
+}
+
+// History first: after a crash in between, some of it is newer than the state, and the owner knows
+// what to do (LevelDbOptions::history_from). The other way round it would be missing.
+void LevelDbEngine::FlushSealed() {
+  const std::shared_ptr<const SortedRun> sealed = buffer_.Sealed();
+  const bool history_first = !SEEDED_BUG(kHistoryFlushedLast);
+  const bool written = WriteTable(*sealed, history_first) && WriteTable(*sealed, !history_first);
+  if (written) buffer_.DropSealed();
+  std::lock_guard lock(mutex_);
+  ++flushes_ended_;
+  failed_ = !written;
+  flushed_.notify_all();
+}
+
+bool LevelDbEngine::WriteTable(const SortedRun& sealed, bool history) {
+  leveldb::WriteBatch batch;
+  bool empty = true;
+  const size_t history_begin =
+      history_from_.empty() ? sealed.size() : sealed.LowerBound(history_from_);
+  for (size_t row = history ? history_begin : 0; row < sealed.size(); ++row) {
+    if (row >= history_begin && sealed.is_delete(row) == history) continue;
+    empty = false;
+    if (sealed.is_delete(row)) {
+      batch.Delete(ToSlice(sealed.key(row)));
+    } else {
+      batch.Put(ToSlice(sealed.key(row)), ToSlice(sealed.value(row)));
+    }
+  }
+  if (empty) return true;
+  env_.RunBackground();
+  if (!Succeeded(db_->Write(leveldb::WriteOptions(), &batch), "write")) return false;
+  FinishTable(batch.ApproximateSize());
+  env_.Drain();
+  leveldb::WriteBatch asks;
+  return Succeeded(db_->Write(leveldb::WriteOptions(), &asks), "flush");
+}
+
+void LevelDbEngine::FinishTable(size_t bytes) {
+  if (bytes > 2 * kMemtableBytes) {
+    leveldb::WriteBatch nothing;
+    db_->Write(leveldb::WriteOptions(), &nothing);
+    return env_.AwaitFlush();
+  }
+  // Writes a memtable out whatever is in it, before it looks at the range, and at the empty key
+  // there is nothing to compact. But it also waits for the compaction under way, which may take
+  // long.
+  CompactRange("", "");
+}
+
+void LevelDbEngine::CompactRange(std::string_view begin, std::string_view end) {
+  ++forced_compactions_;
+  env_.TryHeldCompaction();
   const leveldb::Slice first = ToSlice(begin);
   const leveldb::Slice last = ToSlice(end);
   db_->CompactRange(&first, &last);
+  --forced_compactions_;
+}
+
+void LevelDbEngine::CountLookup() const {
+  if (++lookups_ % kLookupsRepayingCompaction != 0) return;
+  lookups_repay_ = true;
+  env_.TryHeldCompaction();
+}
+
+bool LevelDbEngine::IsCompactionDue() const {
+  if (forced_compactions_ > 0 || lookups_repay_.exchange(false)) return true;
+  std::string stats;
+  CHECK(db_->GetProperty("leveldb.stats", &stats));
+  return IsSizeCompactionDue(stats);
+}
+
+void LevelDbEngine::Reclaim(std::string_view begin, std::string_view end) {
+  Flush();
+  if (!drained_) CompactRange(begin, end);
 }
 
 }  // namespace

@@ -17,13 +17,20 @@
 namespace conclave::kv {
 
 struct LevelDbOptions {
-  // Written but unflushed bytes kept in memory; twice that while a flush is under way. More means
-  // fewer compactions, but a skip list that misses the cache, and more of the log to apply again
-  // after a crash (docs/performance.md).
+  // Written but unflushed bytes kept in memory (write_buffer.h); twice that while a flush is under
+  // way. More means fewer compactions, and more of the log to apply again after a crash
+  // (docs/performance.md).
   size_t write_buffer_bytes = 16 << 20;
+  // Keys from this one on are history: each is put once, above all that were put before, and
+  // deleted from the other end. A flush gives them a table of their own, which lies above all
+  // others and is moved from level to level, never merged with anything. It is made first, so after
+  // a crash there may be history of batches that the rest does not know yet; whoever opens the
+  // engine deletes it. Empty: none.
+  std::string history_from;
   size_t block_cache_bytes = 32 << 20;
-  // Table files kept open.
-  int open_files_max = 512;
+  // Table files kept open, each with 12 KiB of index and filter for a MiB: enough for the latest
+  // records of 40 million keys of 256 bytes, or a get has to read those first.
+  int open_files_max = 1536;
   // Opening an absent database is DataLoss, rather than making an empty one.
   bool must_exist = false;
   // What finds the disk full waits until there is space. Otherwise, as for an engine that somebody

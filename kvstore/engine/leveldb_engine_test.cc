@@ -165,6 +165,36 @@ TEST_F(LevelDbEngineTest, ATableIsSyncedNowAndThenIfAskedFor) {
   EXPECT_LE(syncs, 9);
 }
 
+TEST_F(LevelDbEngineTest, LookupsInVainHaveNothingCompacted) {
+  for (int i = 1; i <= 3; ++i) {
+    WriteNumbered(i, 10'000);
+    engine_->Flush();
+  }
+  const std::vector<std::string> before = FilesWith(".ldb");
+  ASSERT_THAT(before, ::testing::SizeIs(::testing::Ge(2u)));
+  // LevelDB would have enough of them after 100.
+  for (int i = 0; i < 20'000; ++i) EXPECT_EQ(engine_->Get("key1x"), std::nullopt);
+  EXPECT_EQ(FilesWith(".ldb"), before);
+}
+
+TEST_F(LevelDbEngineTest, HistoryHasTablesThatAreMergedWithNothing) {
+  options_.history_from = "r";
+  engine_.reset();
+  Open();
+  constexpr int kFlushes = 20;
+  for (int flush = 0; flush < kFlushes; ++flush) {
+    for (int i = 0; i < 10; ++i) {
+      WriteBatch batch;
+      batch.Put("latest" + std::to_string(i), std::to_string(flush));
+      batch.Put("r" + std::to_string(1000 + 10 * flush + i), std::string(100, 'v'));
+      engine_->Write(batch);
+    }
+    engine_->Flush();
+  }
+  // Those of the latest state are merged into one whenever there are four.
+  EXPECT_GE(FilesWith(".ldb").size(), kFlushes);
+}
+
 TEST_F(LevelDbEngineTest, TheDirectoryIsLocked) {
   EXPECT_EQ(OpenLevelDbEngine(&fs_, "data/db", options_).status().code(),
             absl::StatusCode::kFailedPrecondition);

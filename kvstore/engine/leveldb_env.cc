@@ -150,7 +150,9 @@ class DiskFile : public leveldb::WritableFile {
     buffer_.append(bytes.data(), bytes.size());
     return buffer_.size() < kWriteBufferBytes ? leveldb::Status::OK() : WriteBuffer();
   }
-  leveldb::Status Flush() override { return WriteBuffer(); }
+  // LevelDB asks for it after each block of a table, and needs it of none of its files: what must
+  // be on the disk it syncs, and a table is read only once it is closed.
+  leveldb::Status Flush() override { return leveldb::Status::OK(); }
   leveldb::Status Close() override { return WriteBuffer(); }
   leveldb::Status Sync() override {
     if (leveldb::Status status = WriteBuffer(); !status.ok()) return status;
@@ -187,27 +189,13 @@ class DiskFile : public leveldb::WritableFile {
   bool name_durable_ = false;
 };
 
-// LevelDB's log: counts what it is given and forgets it.
+// LevelDB's log: forgets what it is given.
 class LogFile : public leveldb::WritableFile {
  public:
-  LogFile(LevelDbEnv* env, std::string path) : env_(env), path_(std::move(path)) {}
-
-  leveldb::Status Append(const leveldb::Slice& bytes) override {
-    size_ += bytes.size();
-    return leveldb::Status::OK();
-  }
-  // LevelDB flushes its log after each write.
-  leveldb::Status Flush() override {
-    env_->Resize(path_, size_);
-    return leveldb::Status::OK();
-  }
+  leveldb::Status Append(const leveldb::Slice&) override { return leveldb::Status::OK(); }
+  leveldb::Status Flush() override { return leveldb::Status::OK(); }
   leveldb::Status Close() override { return leveldb::Status::OK(); }
   leveldb::Status Sync() override { return leveldb::Status::OK(); }
-
- private:
-  LevelDbEnv* const env_;
-  const std::string path_;
-  uint64_t size_ = 0;
 };
 
 void LevelDbEnv::SetWaitsForSpace(bool waits) {
@@ -287,7 +275,10 @@ leveldb::Status LevelDbEnv::NewRandomAccessFile(const std::string& path,
 leveldb::Status LevelDbEnv::NewWritableFile(const std::string& path, leveldb::WritableFile** file) {
   Resize(path, 0);
   if (IsLog(path)) {
-    *file = new LogFile(this, path);
+    *file = new LogFile();
+    std::lock_guard lock(mutex_);
+    ++logs_;
+    TryHeldCompactionLocked();
     return leveldb::Status::OK();
   }
   *file = nullptr;
@@ -320,7 +311,11 @@ leveldb::Status LevelDbEnv::GetChildren(const std::string& directory,
 
 leveldb::Status LevelDbEnv::RemoveFile(const std::string& path) {
   Forget(path);
-  return IsLog(path) ? leveldb::Status::OK() : ToLevelDb(fs_->Remove(path));
+  if (!IsLog(path)) return ToLevelDb(fs_->Remove(path));
+  std::lock_guard lock(mutex_);
+  --logs_;
+  changed_.notify_all();
+  return leveldb::Status::OK();
 }
 
 leveldb::Status LevelDbEnv::CreateDir(const std::string& directory) {
@@ -383,11 +378,45 @@ void LevelDbEnv::Schedule(void (*work)(void*), void* argument) {
 void LevelDbEnv::Start(Work work) {
   if (background_ == nullptr) background_ = std::make_unique<PosixExecutor>("leveldb");
   ++started_;
-  background_->Post([this, work] {
-    work.run(work.argument);
-    std::lock_guard lock(mutex_);
-    if (--started_ == 0) idle_.notify_all();
-  });
+  background_->Post([this, work] { RunIfDue(work); });
+}
+
+void LevelDbEnv::RunIfDue(Work work) {
+  std::unique_lock lock(mutex_);
+  const uint64_t tries = gate_tries_;
+  bool due = flushing() || !compaction_is_due_;
+  lock.unlock();
+  due = due || compaction_is_due_();
+  if (due) work.run(work.argument);
+  lock.lock();
+  // Whatever has made it due since has also asked for another try.
+  if (!due && tries != gate_tries_) {
+    Start(work);
+  } else if (!due) {
+    at_gate_ = work;
+  }
+  if (--started_ == 0) changed_.notify_all();
+}
+
+void LevelDbEnv::SetCompactionGate(std::function<bool()> is_due) {
+  std::lock_guard lock(mutex_);
+  compaction_is_due_ = std::move(is_due);
+}
+
+void LevelDbEnv::TryHeldCompactionLocked() {
+  ++gate_tries_;
+  if (at_gate_) Start(*std::exchange(at_gate_, std::nullopt));
+}
+
+void LevelDbEnv::TryHeldCompaction() {
+  std::lock_guard lock(mutex_);
+  TryHeldCompactionLocked();
+}
+
+// LevelDB has work scheduled as long as there is something to flush, unless it has met an error.
+void LevelDbEnv::AwaitFlush() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !flushing() || started_ == 0; });
 }
 
 void LevelDbEnv::RunHeld() {
@@ -406,7 +435,7 @@ void LevelDbEnv::Drain() {
   std::unique_lock lock(mutex_);
   RunHeld();
   // Work that LevelDB does in several steps schedules the next one before it ends.
-  idle_.wait(lock, [this] { return started_ == 0; });
+  changed_.wait(lock, [this] { return started_ == 0; });
   running_background_ = false;
 }
 

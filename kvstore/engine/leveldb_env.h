@@ -1,7 +1,7 @@
 // The world as LevelDB sees it: its files on our FileSystem seam, its background work on a lane of
 // its own. Differs from LevelDB's own environment in these ways:
-//  - Logs (`.log`) have a name and a size but no content and never reach the disk: whoever owns the
-//  engine has a log.
+//  - Logs (`.log`) have a name but no content and never reach the disk: whoever owns the engine has
+//  a log.
 //  - Creations and renames are made durable with their directory before anything can depend on
 //  them.
 //  - A failed write or sync ends the process at once: nothing may be built on a file in an unknown
@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,16 @@ class LevelDbEnv : public leveldb::Env {
   explicit LevelDbEnv(FileSystem* fs, bool drained = false, uint64_t sync_every_bytes = 0)
       : fs_(fs), drained_(drained), sync_every_bytes_(sync_every_bytes) {}
 
+  // Whether a step of LevelDB's background work is worth its cost; asked on its own lane, without
+  // any lock. Work that is not waits for the next flush, which always runs, or for
+  // TryHeldCompaction. Once, after the database is open.
+  void SetCompactionGate(std::function<bool()> is_due);
+  // What waits at the gate is asked about again.
+  void TryHeldCompaction();
+  // Returns when a flush that has begun is over, for good or because LevelDB has given up; at once
+  // if there is none.
+  void AwaitFlush();
+
   // From RunBackground on, background work runs as it comes; Drain runs what there is, waits until
   // it is done, and holds back what comes later. No-ops in an environment that is not drained.
   void RunBackground();
@@ -47,8 +58,7 @@ class LevelDbEnv : public leveldb::Env {
   // The disk's words once something has failed so.
   absl::Status SpaceStatus() const;
 
-  // Of all files this environment has seen, logs included: a log is as long as what waits in memory
-  // to be flushed.
+  // Of all files this environment has seen.
   uint64_t SizeBytes() const;
 
   leveldb::Status NewSequentialFile(const std::string& path,
@@ -79,19 +89,23 @@ class LevelDbEnv : public leveldb::Env {
 
  private:
   friend class DiskFile;
-  friend class LogFile;
 
   struct Work {
     void (*run)(void*);
     void* argument;
   };
 
+  void RunIfDue(Work work);
   void Resize(const std::string& path, uint64_t size);
   void Forget(const std::string& path);
   // Carries out what may find the disk full. Any error but that ends the process.
   leveldb::Status WithSpace(const std::function<absl::Status()>& operation);
-  void Start(Work work);  // with mutex_ held
-  void RunHeld();         // likewise
+  // These with mutex_ held.
+  void Start(Work work);
+  void RunHeld();
+  void TryHeldCompactionLocked();
+  // LevelDB begins a new log when it begins a flush, and removes the old one at its end.
+  bool flushing() const { return logs_ > 1; }
 
   FileSystem* const fs_;
   const bool drained_;
@@ -102,8 +116,12 @@ class LevelDbEnv : public leveldb::Env {
   absl::Status space_status_;
   std::condition_variable waits_changed_;
   std::vector<Work> held_;
-  size_t started_ = 0;  // works that have not ended
-  std::condition_variable idle_;
+  std::function<bool()> compaction_is_due_;
+  std::optional<Work> at_gate_;
+  uint64_t gate_tries_ = 0;
+  int logs_ = 0;
+  size_t started_ = 0;               // works that have neither ended nor come to wait at the gate
+  std::condition_variable changed_;  // flushing(), or started_ to 0
   std::map<std::string, uint64_t> sizes_;
   uint64_t size_bytes_ = 0;
   std::unique_ptr<PosixExecutor> background_;

@@ -77,7 +77,8 @@ class LevelDbFullDiskTest : public ::testing::Test {
     return work.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   }
 
-  static constexpr size_t kSmallBufferBytes = 64 << 10;
+  // A flush of so much is not the one of a few rows that the other tests have (FinishTable).
+  static constexpr size_t kSmallBufferBytes = 256 << 10;
   static LevelDbOptions Small(bool waits_for_space) {
     LevelDbOptions options;
     options.write_buffer_bytes = kSmallBufferBytes;

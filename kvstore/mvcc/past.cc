@@ -182,6 +182,17 @@ std::vector<SharedRevisionEvents> Past::ReadEvents(int64_t from, size_t revision
   return revisions;
 }
 
+void DropEventsAfter(int64_t revision, Engine& engine) {
+  WriteBatch batch;
+  const std::unique_ptr<Iterator> it = engine.NewIterator();
+  for (it->Seek(HistoryKey({revision + 1, 0})); it->Valid(); it->Next()) {
+    SIM_REACHED("kv.store.unapplied_event_dropped");
+    CHECK(ParseHistoryKey(it->key()));
+    batch.Delete(it->key());
+  }
+  if (!batch.empty()) engine.Write(batch);
+}
+
 std::optional<Record> Past::RecordAt(std::string_view key, Revision revision) const {
   const std::optional<std::string> bytes = engine_->Get(HistoryKey(revision));
   if (!bytes) return std::nullopt;

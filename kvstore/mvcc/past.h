@@ -54,4 +54,8 @@ class Past {
   const EngineReader* const engine_;
 };
 
+// Deletes the events of later revisions: a crash in a flush can leave some (decision 0013). Before
+// anything is read.
+void DropEventsAfter(int64_t revision, Engine& engine);
+
 }  // namespace conclave::kv

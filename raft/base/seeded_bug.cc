@@ -247,6 +247,11 @@ constexpr Story kStories[] = {
      "unit test: server/stages/integrity_seeded_bugs_test.cc"},
     {kLostStateAppliedTo, "a member whose state is lost applies to what little it has",
      "check: failed"},
+    // ---- Flushes. ----
+    {kHistoryFlushedLast, "a flush makes the state durable before the history it belongs to",
+     "state-hashes: state-diverged; watch-rules: watch-gap; watch-rules: watch-wrong-prev-kv"},
+    {kBufferedDeleteMerged, "a delete and the put before it leave nothing of each other in memory",
+     "integrity: diverged"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -149,7 +149,10 @@
   BUG(kCacheMissesDelete, 116)        \
   /* Lost states. */                  \
   BUG(kLostStateServed, 117)          \
-  BUG(kLostStateAppliedTo, 118)
+  BUG(kLostStateAppliedTo, 118)       \
+  /* Flushes. */                      \
+  BUG(kHistoryFlushedLast, 119)       \
+  BUG(kBufferedDeleteMerged, 120)
 
 namespace conclave {
 

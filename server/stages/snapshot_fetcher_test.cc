@@ -370,7 +370,7 @@ class SnapshotFetcherFullDiskTest : public ::testing::Test {
   }
 
   static kv::LevelDbOptions SmallBuffers() {
-    kv::LevelDbOptions options;
+    kv::LevelDbOptions options = kv::StoreEngineOptions();
     options.write_buffer_bytes = 64 << 10;
     return options;
   }
