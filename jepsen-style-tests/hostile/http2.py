@@ -44,6 +44,44 @@ def message(payload: bytes, length: int | None = None, compressed: int = 0) -> b
     return struct.pack(">BI", compressed, len(payload) if length is None else length) + payload
 
 
+MESSAGE_PREFIX_BYTES = 5
+
+
+def frames_of(said: bytes):
+    """Yields (kind, flags, stream, payload) of each whole frame."""
+    at = 0
+    while at + 9 <= len(said) and at + 9 + int.from_bytes(said[at:at + 3], "big") <= len(said):
+        length = int.from_bytes(said[at:at + 3], "big")
+        yield said[at + 3], said[at + 4], int.from_bytes(said[at + 5:at + 9], "big"), said[at + 9:at + 9 + length]
+        at += 9 + length
+
+
+class FrameScanner:
+    """Finds the frames in what a peer says, as it comes, without a copy of what is in them."""
+
+    def __init__(self):
+        self._header = b""
+        self._payload_left = 0
+
+    def scan(self, said: bytes):
+        """Yields (kind, flags, stream) of each frame that begins in it."""
+        at = 0
+        while at < len(said):
+            if self._payload_left > 0:
+                passed = min(self._payload_left, len(said) - at)
+                self._payload_left -= passed
+                at += passed
+                continue
+            taken = said[at:at + 9 - len(self._header)]
+            self._header += taken
+            at += len(taken)
+            if len(self._header) < 9:
+                return
+            header, self._header = self._header, b""
+            self._payload_left = int.from_bytes(header[:3], "big")
+            yield header[3], header[4], int.from_bytes(header[5:9], "big")
+
+
 class RawConnection:
     """A TCP connection that says whatever it is told to."""
 
@@ -82,6 +120,18 @@ class RawConnection:
             return said
         except TimeoutError:
             return None
+
+    def read_answer(self, stream: int, timeout_s: float) -> list[bytes]:
+        """What the server says up to the end of the stream, in the pieces in which it came."""
+        self.socket.settimeout(timeout_s)
+        pieces, scanner = [], FrameScanner()
+        while True:
+            pieces.append(self.socket.recv(1 << 20))
+            if not pieces[-1]:
+                raise ConnectionError("the server has closed the connection amid an answer")
+            for kind, flags, of in scanner.scan(pieces[-1]):
+                if of == stream and kind == HEADERS and flags & END_STREAM:
+                    return pieces
 
     def read_frames(self, timeout_s: float):
         """Yields (kind, flags, stream, payload) until the server closes or is silent for the time."""

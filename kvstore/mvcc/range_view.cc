@@ -16,7 +16,8 @@ constexpr char kKvsTag = WireTag(2, kLengthDelimitedWire);  // RangeResponse.kvs
 // Looked at by one Read. Others wait behind it on its lane, and whoever gives a range up waits for
 // no more than this.
 constexpr int64_t kKeysLookedAtMax = 10'000;
-constexpr size_t kPieceBytes = 260 << 10;  // 256 KiB and the result that passes them
+// Of a result that passes the bound of a piece, to have room for it.
+constexpr size_t kUsualResultBytes = 4 << 10;
 
 RangeProgress StartOf(const RangeProgress& progress, const RangeRequest& request, int64_t current) {
   RangeProgress start = progress;
@@ -85,7 +86,9 @@ RangePiece RangeView::Read(const RangeProgress& from, const RangePieceBounds& bo
   if (!from.next_key.empty()) rest.begin = from.next_key;
   const bool filtered = IsFiltered(request_);
   // What a piece in the middle of a large range comes to; a byte a key is better than nothing.
-  if (!bounds.measure) piece.kvs.reserve(std::min(bounds.keys_max, kPieceBytes));
+  if (!bounds.measure) {
+    piece.kvs.reserve(std::min(bounds.keys_max, bounds.bytes_max + kUsualResultBytes));
+  }
   bool stopped = false;    // there is more to look at
   bool uncounted = false;  // the limit has ended the scan
   Scan(rest, [&](std::string_view key, const RecordView& record) {

@@ -24,6 +24,10 @@ using etcdserverpb::RangeResponse;
 
 constexpr size_t kNoBound = std::numeric_limits<size_t>::max();
 
+// Each piece is a hop to the lane for long reads and back: 0.1 ms, as long as it takes to read a
+// part.
+constexpr size_t kPartsCollectedAtOnce = 4;
+
 absl::Status TooManyBytes(uint64_t bytes, uint64_t bytes_max) {
   return absl::ResourceExhaustedError(
       fmt::format("the answer has {} bytes, expected at most {}: ask for it in pages, with a limit",
@@ -39,7 +43,7 @@ class UnaryRange : public PacedRange {
   // What the call's queue may hold, with what its buffer has to spare, what is collected, and a
   // piece being made.
   static uint64_t MemoryFor(const RangeReplyOptions& options) {
-    return 2 * options.whole_bytes_max + 4 * options.part_bytes;
+    return 2 * options.whole_bytes_max + (4 + kPartsCollectedAtOnce) * options.part_bytes;
   }
 
  private:
@@ -49,7 +53,8 @@ class UnaryRange : public PacedRange {
     if (step_ == Step::kMeasure) {
       return {.keys_max = kNoBound, .bytes_max = kNoBound, .measure = true};
     }
-    return {.keys_max = kNoBound, .bytes_max = options().part_bytes};
+    const size_t parts = step_ == Step::kCollect ? kPartsCollectedAtOnce : 1;
+    return {.keys_max = kNoBound, .bytes_max = parts * options().part_bytes};
   }
 
   void OnRoom() override { sends_collected_ ? SendCollected() : ReadNext(); }
