@@ -104,7 +104,7 @@ class EngineView : public EngineReader {};
 class Engine : public EngineReader {
  public:
   // Atomic: after a crash all of a batch is there or nothing, and never a batch without all before
-  // it. Durable only after Flush.
+  // it, but for what LevelDbOptions::history_from says. Durable only after Flush.
   virtual void Write(const WriteBatch& batch) = 0;
 
   virtual std::unique_ptr<EngineView> NewView() const = 0;
