@@ -5,6 +5,7 @@
 // for nothing. The engine lets the first kind through, and of the second one for so many lookups.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -12,6 +13,11 @@ namespace conclave::kv {
 
 // A merge of some 40 MiB takes 0.3 s of a core.
 inline constexpr uint64_t kLookupsRepayingCompaction = 300'000;
+
+// Deleted rows of history for which their space is asked back: some 6 MiB of events of 256 bytes,
+// about what a full write buffer has. Level 0 and 1 are merged for it, some 40 MiB, as they would
+// be soon anyway.
+inline constexpr size_t kReclaimedRowsMin = 20'000;
 
 // By LevelDB's "leveldb.stats" property, which has a line for each level that has tables, its sizes
 // in whole MiB: level 0 is due with 4 tables, level 1 with 10 MiB, each next one with ten times as

@@ -159,6 +159,7 @@ class LevelDbEngine : public Engine {
   ~LevelDbEngine() override {
     StopWaitingForSpace();
     flusher_.reset();
+    reclaimer_.reset();
     ++forced_compactions_;  // LevelDB waits for all that it has scheduled
     env_.TryHeldCompaction();
   }
@@ -202,6 +203,7 @@ class LevelDbEngine : public Engine {
   // Of a memtable with so many bytes. Tells no error: the next write does.
   void FinishTable(size_t bytes);
   void CompactRange(std::string_view begin, std::string_view end);
+  void ReclaimHistory();
   // See leveldb_compaction.h.
   bool IsCompactionDue() const;
   void CountLookup() const;
@@ -226,7 +228,14 @@ class LevelDbEngine : public Engine {
   uint64_t flushes_started_ = 0;  // guarded by mutex_, like all below
   uint64_t flushes_ended_ = 0;
   bool failed_ = false;  // a flush, for want of space: nothing may be written any more
-  std::unique_ptr<PosixExecutor> flusher_;  // unless drained
+
+  // Unless drained.
+  std::unique_ptr<PosixExecutor> flusher_;
+  std::unique_ptr<PosixExecutor> reclaimer_;
+  // The flusher's: rows of history that were deleted since their space was last asked for.
+  size_t history_deletes_ = 0;
+  std::string last_history_delete_;
+  std::atomic<bool> reclaiming_ = false;
 };
 
 absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOptions& options) {
@@ -254,7 +263,10 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   env_.Drain();
   // Not while drained: the caller would wait with it.
   env_.SetWaitsForSpace(options.waits_for_space && !drained_);
-  if (!drained_) flusher_ = std::make_unique<PosixExecutor>("engine-flush");
+  if (!drained_) {
+    flusher_ = std::make_unique<PosixExecutor>("engine-flush");
+    reclaimer_ = std::make_unique<PosixExecutor>("engine-reclaim");
+  }
 
   // Tables that nobody has opened yet count too. A compaction may be removing some already.
   std::vector<std::string> names;
@@ -307,6 +319,7 @@ void LevelDbEngine::FlushSealed() {
   const bool history_first = !SEEDED_BUG(kHistoryFlushedLast);
   const bool written = WriteTable(*sealed, history_first) && WriteTable(*sealed, !history_first);
   if (written) buffer_.DropSealed();
+  if (written && history_deletes_ >= kReclaimedRowsMin) ReclaimHistory();
   std::lock_guard lock(mutex_);
   ++flushes_ended_;
   failed_ = !written;
@@ -323,6 +336,10 @@ bool LevelDbEngine::WriteTable(const SortedRun& sealed, bool history) {
     empty = false;
     if (sealed.is_delete(row)) {
       batch.Delete(ToSlice(sealed.key(row)));
+      if (row >= history_begin) {
+        ++history_deletes_;
+        last_history_delete_ = sealed.key(row);
+      }
     } else {
       batch.Put(ToSlice(sealed.key(row)), ToSlice(sealed.value(row)));
     }
@@ -355,6 +372,17 @@ void LevelDbEngine::CompactRange(std::string_view begin, std::string_view end) {
   const leveldb::Slice last = ToSlice(end);
   db_->CompactRange(&first, &last);
   --forced_compactions_;
+}
+
+// Deletes of history lie in the tables of the rest, and would come to the tables that they empty
+// only with those, level by level.
+void LevelDbEngine::ReclaimHistory() {
+  if (drained_ || reclaiming_.exchange(true)) return;
+  history_deletes_ = 0;
+  reclaimer_->Post([this, end = last_history_delete_] {
+    CompactRange(history_from_, end);
+    reclaiming_ = false;
+  });
 }
 
 void LevelDbEngine::CountLookup() const {

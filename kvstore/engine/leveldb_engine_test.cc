@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -193,6 +194,29 @@ TEST_F(LevelDbEngineTest, HistoryHasTablesThatAreMergedWithNothing) {
   }
   // Those of the latest state are merged into one whenever there are four.
   EXPECT_GE(FilesWith(".ldb").size(), kFlushes);
+}
+
+TEST_F(LevelDbEngineTest, SpaceOfDeletedHistoryComesBackByItself) {
+  options_.history_from = "r";
+  options_.write_buffer_bytes = 16 << 20;
+  engine_.reset();
+  Open();
+  constexpr int kRows = 40'000;
+  const auto key_of = [](int row) { return "r" + std::to_string(100'000 + row); };
+  WriteBatch batch;
+  for (int row = 0; row < kRows; ++row) batch.Put(key_of(row), std::string(100, 'v'));
+  engine_->Write(batch);
+  engine_->Flush();
+  const uint64_t full = engine_->SizeBytes();
+  ASSERT_GT(full, 100u * kRows);
+  batch.Clear();
+  for (int row = 0; row < kRows; ++row) batch.Delete(key_of(row));
+  engine_->Write(batch);
+  engine_->Flush();
+  for (int look = 0; look < 1000 && engine_->SizeBytes() > full / 10; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // tidy: allow(determinism) threads
+  }
+  EXPECT_LT(engine_->SizeBytes(), full / 10);
 }
 
 TEST_F(LevelDbEngineTest, TheDirectoryIsLocked) {
