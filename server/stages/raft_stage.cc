@@ -82,7 +82,17 @@ void RaftStage::CarryOut(raft::Output output) {
   if (!output.apply.empty()) owner_->OnApply(std::move(output.apply));
   if (output.compacted) {
     wal_->Release(output.compacted->index, output.compacted->term, output.compacted->configuration);
+    WatchRelease();
   }
+}
+
+// A write that nobody waits for, on a disk that may hang in it; an append of nothing is due when
+// all before it is durable.
+void RaftStage::WatchRelease() {
+  watchdog_->WriteStarted();
+  wal_->Append(raft::AppendTask(), [this, alive = alive_] {
+    if (*alive) watchdog_->WriteDone();
+  });
 }
 
 void RaftStage::StartAppend(raft::AppendTask task) {

@@ -69,6 +69,7 @@ class RaftStage {
   void Drain();
   void CarryOut(raft::Output output);
   void StartAppend(raft::AppendTask task);
+  void WatchRelease();
   void ArmTimer(Instant deadline);
 
   Executor* const lane_;
