@@ -16,6 +16,7 @@
 #include "raft/base/posix_clock.h"
 #include "raft/base/posix_executor.h"
 #include "raft/base/posix_file_system.h"
+#include "raft/base/posix_scheduling.h"
 #include "raft/base/text.h"
 #include "server/config/command_line.h"
 #include "server/join.h"
@@ -156,6 +157,7 @@ int Serve(const ServerConfig& config) {
       Server::Start(config, &loop, &background, &reads, &clock, &*storage, join.seed, stop);
   if (!server.ok()) return Fail(server.status());
   running = server->get();
+  ScheduleThisThread(Scheduling::kPrompt);
   loop.Run();
   running = nullptr;
   server->reset();

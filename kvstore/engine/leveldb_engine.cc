@@ -264,8 +264,8 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
   // Not while drained: the caller would wait with it.
   env_.SetWaitsForSpace(options.waits_for_space && !drained_);
   if (!drained_) {
-    flusher_ = std::make_unique<PosixExecutor>("engine-flush");
-    reclaimer_ = std::make_unique<PosixExecutor>("engine-reclaim");
+    flusher_ = std::make_unique<PosixExecutor>("engine-flush", Scheduling::kBulk);
+    reclaimer_ = std::make_unique<PosixExecutor>("engine-reclaim", Scheduling::kBulk);
   }
 
   // Tables that nobody has opened yet count too. A compaction may be removing some already.

@@ -376,7 +376,8 @@ void LevelDbEnv::Schedule(void (*work)(void*), void* argument) {
 }
 
 void LevelDbEnv::Start(Work work) {
-  if (background_ == nullptr) background_ = std::make_unique<PosixExecutor>("leveldb");
+  if (background_ == nullptr)
+    background_ = std::make_unique<PosixExecutor>("leveldb", Scheduling::kBulk);
   ++started_;
   background_->Post([this, work] { RunIfDue(work); });
 }
@@ -441,7 +442,7 @@ void LevelDbEnv::Drain() {
 
 void LevelDbEnv::StartThread(void (*work)(void*), void* argument) {
   std::lock_guard lock(mutex_);
-  threads_.push_back(std::make_unique<PosixExecutor>("leveldb"));
+  threads_.push_back(std::make_unique<PosixExecutor>("leveldb", Scheduling::kBulk));
   threads_.back()->Post([work, argument] { work(argument); });
 }
 

@@ -16,8 +16,11 @@ std::chrono::steady_clock::time_point ToSteady(Instant when) {
 
 }  // namespace
 
-PosixExecutor::PosixExecutor(const std::string& name)
-    : now_(PosixClock().Now()), thread_([this] { Run(); }) {
+PosixExecutor::PosixExecutor(const std::string& name, Scheduling scheduling)
+    : now_(PosixClock().Now()), thread_([this, scheduling] {
+        ScheduleThisThread(scheduling);
+        Run();
+      }) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }
 

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "raft/base/executor.h"
+#include "raft/base/posix_scheduling.h"
 
 namespace conclave {
 
 class PosixExecutor : public Executor {
  public:
   // `name` is what the kernel shows for the thread; at most 15 bytes of it.
-  explicit PosixExecutor(const std::string& name);
+  explicit PosixExecutor(const std::string& name, Scheduling scheduling = Scheduling::kUsual);
   // Runs everything posted so far and what that posts, forgets the timers, ends the thread. Not
   // from its own lane.
   ~PosixExecutor() override;

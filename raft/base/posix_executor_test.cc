@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <future>
 #include <latch>
 #include <memory>
 #include <vector>
@@ -29,6 +33,41 @@ TEST(PosixExecutorTest, TasksRunInOrderOnAThreadOfItsOwn) {
   EXPECT_THAT(order, ::testing::UnorderedElementsAre(1, 2, 3));
   EXPECT_EQ(order.front(), 1);
   EXPECT_NE(thread, std::this_thread::get_id());
+}
+
+TEST(PosixExecutorTest, BulkWorkYieldsToOthersAndNobodyInheritsBeingPrompt) {
+  const auto nice_of = [](PosixExecutor& lane) {
+    std::promise<int> nice;
+    lane.Post([&] { nice.set_value(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()))); });
+    return nice.get_future().get();
+  };
+  PosixExecutor usual("usual");
+  PosixExecutor bulk("bulk", Scheduling::kBulk);
+  PosixExecutor prompt("prompt", Scheduling::kPrompt);
+  EXPECT_EQ(nice_of(bulk), nice_of(usual) + 10);
+  EXPECT_EQ(nice_of(prompt), nice_of(usual));
+  // Linux below 6.12 knows no slices, and says 0.
+  const auto slice_of = [](PosixExecutor& lane) {
+    std::promise<uint64_t> slice;
+    lane.Post([&] {
+      uint64_t attributes[6] = {sizeof(attributes)};  // sched_setattr(2): the runtime is the fourth
+      EXPECT_EQ(syscall(SYS_sched_getattr, 0, attributes, sizeof(attributes), 0), 0);
+      slice.set_value(attributes[3]);
+    });
+    return slice.get_future().get();
+  };
+  const uint64_t usual_slice = slice_of(usual);
+  if (usual_slice == 0) GTEST_SKIP() << "the kernel has no slices to set";
+  EXPECT_EQ(slice_of(prompt), 100'000u);
+  EXPECT_EQ(slice_of(bulk), usual_slice);
+  std::unique_ptr<PosixExecutor> child;
+  std::promise<void> made;
+  prompt.Post([&] {
+    child = std::make_unique<PosixExecutor>("child");
+    made.set_value();
+  });
+  made.get_future().wait();
+  EXPECT_EQ(slice_of(*child), usual_slice);
 }
 
 TEST(PosixExecutorTest, TheEndRunsWhatIsPostedAndWhatThatPosts) {

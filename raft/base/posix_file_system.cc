@@ -163,7 +163,8 @@ PosixFileSystem::~PosixFileSystem() {
 
 Executor& PosixFileSystem::sync_lane() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (sync_lane_ == nullptr) sync_lane_ = std::make_unique<PosixExecutor>("disk-sync");
+  if (sync_lane_ == nullptr)
+    sync_lane_ = std::make_unique<PosixExecutor>("disk-sync", Scheduling::kPrompt);
   return *sync_lane_;
 }
 
