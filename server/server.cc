@@ -73,6 +73,11 @@ MemberKeeperOptions MemberKeeperOptionsOf(const ServerConfig& config, const Iden
   return options;
 }
 
+// What one turn takes of a client's requests while the log's disk has nothing to do: it begins with
+// the first of a burst while the rest is parsed, and from then on the answers to one part leave
+// while the next part is written (docs/performance.md).
+constexpr size_t kFirstOfBurstBytes = 8 << 10;
+
 // How long a removed member goes on: for its answer to whoever asked for the removal, and for what
 // it has to hand over.
 constexpr Duration kRemovedLinger = Seconds(1);
@@ -88,7 +93,9 @@ Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background
       clock_(clock),
       storage_(storage),
       stop_wanted_(std::move(stop_wanted)),
-      api_options_(ApiOptionsOf(config)) {}
+      api_options_(ApiOptionsOf(config)),
+      read_portion_(
+          [this] { return node_->log_busy() ? EventLoop::kReadBufferSize : kFirstOfBurstBytes; }) {}
 
 Server::~Server() {
   clients_.reset();  // calls that are open end while what serves them is still there
@@ -184,6 +191,7 @@ absl::Status Server::StartClients() {
   shared.routes.push_back(telemetry_->MetricsRoute());
   shared.observer = telemetry_->rpc_observer();
   shared.http2 = FrontEndOptions();
+  shared.read_portion = &read_portion_;
   clients_ = std::make_unique<Http2Server>(shared);
   if (absl::Status status = Listen(*clients_, config_.listen_client_urls, "--listen-client-urls");
       !status.ok()) {

@@ -73,6 +73,7 @@ class Server : private NodeObserver {
   Task stop_wanted_;
 
   ApiOptions api_options_;
+  const ReadPortion read_portion_;  // of clients' connections
   std::unique_ptr<PeerNetwork> peers_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<LeaderGuard> leader_guard_;

@@ -11,11 +11,12 @@ namespace conclave::server {
 
 namespace {
 
-ConnectionOptions OptionsOf(const Http2Options& http2) {
+ConnectionOptions OptionsOf(const ServerContext& context) {
   ConnectionOptions options;
   // HTTP/2 heeds Writable(); an HTTP/1 response is written whole, and one may be as large as all of
   // a connection's may.
-  options.output_bytes_max = http2.connection_output_bytes_max;
+  options.output_bytes_max = context.http2.connection_output_bytes_max;
+  options.read_portion = context.read_portion;
   return options;
 }
 
@@ -25,7 +26,7 @@ ServerConnection::ServerConnection(Http2Server* server, const ServerContext* con
                                    ScopedFd socket)
     : server_(server),
       context_(context),
-      connection_(context->loop, std::move(socket), this, OptionsOf(context->http2)) {
+      connection_(context->loop, std::move(socket), this, OptionsOf(*context)) {
   const Instant limit = context_->loop->Now() + context_->http2.first_byte_timeout;
   first_byte_timer_ = context_->loop->RunAt(limit, [this] {
     first_byte_timer_ = 0;

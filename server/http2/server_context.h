@@ -6,6 +6,7 @@
 
 #include "server/http2/http_route.h"
 #include "server/http2/options.h"
+#include "server/net/connection.h"
 #include "server/net/event_loop.h"
 #include "server/rpc/dispatch.h"
 #include "server/rpc/rpc_observer.h"
@@ -19,7 +20,8 @@ struct ServerContext {
   std::vector<HttpRoute> routes;
   Http2Options http2;
   HttpOptions http;
-  RpcObserver* observer = nullptr;  // may be nullptr
+  RpcObserver* observer = nullptr;            // may be nullptr
+  const ReadPortion* read_portion = nullptr;  // ConnectionOptions::read_portion
 };
 
 }  // namespace conclave::server

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -99,9 +100,14 @@ void Connection::OnTurnEnd() {
   if (!blocked_) Flush();
 }
 
+size_t Connection::PortionToRead() const {
+  const size_t most = EventLoop::kReadBufferSize;
+  return options_.read_portion != nullptr ? std::min((*options_.read_portion)(), most) : most;
+}
+
 bool Connection::ReadOnce() {
   char* const buffer = loop_->read_buffer();
-  const ssize_t got = ::recv(fd_.get(), buffer, EventLoop::kReadBufferSize, 0);
+  const ssize_t got = ::recv(fd_.get(), buffer, PortionToRead(), 0);
   if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return true;
     return Fail(SystemError("read", errno));

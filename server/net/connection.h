@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "raft/base/time.h"
 #include "server/net/event_loop.h"
@@ -29,6 +30,8 @@ class ConnectionHandler {
   virtual void OnClosed(const absl::Status& why) = 0;
 };
 
+using ReadPortion = absl::AnyInvocable<size_t() const>;
+
 struct ConnectionOptions {
   // Writable() turns false at the high mark and true again, with OnDrained, at the low one. Bytes
   // of output.
@@ -37,6 +40,9 @@ struct ConnectionOptions {
   // Writing beyond this closes the connection: its writer does not heed Writable(), or its peer has
   // stopped reading.
   size_t output_bytes_max = 64 << 20;
+  // How many bytes of input one turn takes, asked each time; null: all that the loop's buffer
+  // holds. Must outlive the connection.
+  const ReadPortion* read_portion = nullptr;
 };
 
 class Connection : private IoHandler, private TurnEndListener {
@@ -81,6 +87,7 @@ class Connection : private IoHandler, private TurnEndListener {
   template <typename Callback>
   bool Notify(Callback callback);
 
+  size_t PortionToRead() const;
   void UpdateWatch();
   void CloseSocket();
 

@@ -69,6 +69,18 @@ TEST_F(ConnectionTest, DeliversInput) {
   EXPECT_EQ(connection_->bytes_received(), 5u);
 }
 
+TEST_F(ConnectionTest, ATurnTakesThePortionThatItIsTold) {
+  size_t portion = 2;
+  const ReadPortion asked = [&] { return portion; };
+  Open({.read_portion = &asked});
+  PeerWrites("hello, world");
+  loop_->RunTurn(Duration::zero());
+  EXPECT_EQ(handler_.received, "he");
+  portion = EventLoop::kReadBufferSize + 1;  // more than there is room for
+  loop_->RunTurn(Duration::zero());
+  EXPECT_EQ(handler_.received, "hello, world");
+}
+
 TEST_F(ConnectionTest, WritesLeaveTogetherAtTheEndOfTheTurn) {
   Open();
   loop_->Post([&] {

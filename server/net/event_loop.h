@@ -93,8 +93,7 @@ class EventLoop : public Executor {
   // Room for one read at a time, shared by all that read on this lane: an idle connection then
   // costs no buffer. Its content is the reader's until it returns to the loop.
   char* read_buffer() { return read_buffer_.get(); }
-  // What one turn takes from a connection: with less, the log's disk works on the first part of a
-  // burst while the rest is parsed (docs/performance.md).
+  // Also the most that one turn takes from a connection.
   static constexpr size_t kReadBufferSize = 64 << 10;
 
  private:

@@ -41,7 +41,7 @@ void LogWatchdog::LookLater() {
 }
 
 void LogWatchdog::Look() {
-  if (started_ == done_) return;  // nothing to look after until the next write
+  if (!writing()) return;  // nothing to look after until the next write
   const bool in_vain = done_ == done_at_last_look_ && !disk_full_;
   done_at_last_look_ = done_;
   looks_in_vain_ = in_vain ? looks_in_vain_ + 1 : 0;

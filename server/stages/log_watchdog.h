@@ -29,6 +29,7 @@ class LogWatchdog {
 
   void WriteStarted();
   void WriteDone();
+  bool writing() const { return started_ != done_; }
 
   // The log's own disk is full, as far as the log knows: what it writes may wait for room, which is
   // no hang. What else is short of space, on whichever disk, is no reason to endure one.

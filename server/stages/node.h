@@ -189,6 +189,8 @@ class Node : private RaftStageOwner {
   uint64_t cluster_id() const { return options_.cluster_id; }
   Executor* lane() const { return parts_.lane; }
   const Clock& clock() const { return *parts_.clock; }
+  // A write to the log is under way.
+  bool log_busy() const { return log_watchdog_.writing(); }
   Duration election_timeout() const { return options_.core.election_timeout; }
   Duration heartbeat_interval() const { return options_.core.heartbeat_interval; }
   NodeCounters counters() const;
