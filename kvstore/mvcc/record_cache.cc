@@ -25,9 +25,16 @@ const std::optional<std::string>* RecordCache::Find(std::string_view key) {
 }
 
 void RecordCache::Put(std::string_view key, std::optional<std::string> record) {
-  if (const auto it = slots_.find(key); it != slots_.end()) Forget(it->second);
   const size_t bytes = BytesOf(key, record);
-  if (bytes > bytes_max_ / kShareMax) return;
+  const bool too_large = bytes > bytes_max_ / kShareMax;
+  if (const auto it = slots_.find(key); it != slots_.end()) {
+    if (too_large) return Forget(it->second);
+    Entry& entry = entries_[it->second];
+    bytes_ += bytes - BytesOf(key, entry.record);
+    entry.record = std::move(record);
+    return MakeRoom(0);
+  }
+  if (too_large) return;
   MakeRoom(bytes);
   const uint32_t slot = FreeSlot();
   Entry& entry = entries_[slot];
