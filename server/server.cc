@@ -94,6 +94,7 @@ Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background
       storage_(storage),
       stop_wanted_(std::move(stop_wanted)),
       api_options_(ApiOptionsOf(config)),
+      last_members_(storage->file_system, storage->data_dir->last_members(), loop),
       read_portion_(
           [this] { return node_->log_busy() ? EventLoop::kReadBufferSize : kFirstOfBurstBytes; }) {}
 
@@ -258,6 +259,9 @@ std::vector<PeerAddress> Server::Peers() const {
       if (!storage_->store->IsRemoved(member.id.value())) urls[member.id] = member.peer_urls;
     }
   }
+  if (node_->fenced() && storage_->recovered.state_lost) {
+    for (const InitialMember& member : last_members_.members()) urls[member.id] = member.peer_urls;
+  }
   std::vector<PeerAddress> peers;
   for (auto& [id, where] : urls) peers.push_back({.id = id, .urls = std::move(where)});
   return peers;
@@ -270,7 +274,24 @@ bool Server::KnowsItself() const {
   });
 }
 
-void Server::OnMembersChanged() { peers_->SetPeers(Peers()); }
+void Server::OnMembersChanged() {
+  peers_->SetPeers(Peers());
+  if (!node_->fenced() && KnowsItself()) KeepMembers();
+}
+
+void Server::KeepMembers() {
+  std::vector<InitialMember> members;
+  for (const etcdserverpb::Member& member : node_->KnownMembers()) {
+    members.push_back({raft::NodeId(member.id()),
+                       member.name(),
+                       {member.peerurls().begin(), member.peerurls().end()}});
+  }
+  last_members_.Keep(std::move(members), [](const absl::Status& status) {
+    if (status.ok()) return;
+    Log(LogLevel::kWarn, "the list of members could not be kept beside the data",
+        {{"why", MessageOf(status)}});
+  });
+}
 
 void Server::OnRemoved() { EndRemoved("its own log"); }
 

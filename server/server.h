@@ -14,6 +14,7 @@
 #include "server/api/lease_keeper.h"
 #include "server/api/member_keeper.h"
 #include "server/api/service.h"
+#include "server/bootstrap/last_members.h"
 #include "server/config/config.h"
 #include "server/http2/server.h"
 #include "server/net/event_loop.h"
@@ -54,9 +55,11 @@ class Server : private NodeObserver {
   void OnMembersChanged() override;
   void OnRemoved() override;
 
-  // Everybody this member must be able to talk to: by what its log and store say, and until it has
-  // applied its own addition, first of all by what it was told when it joined.
+  // Everybody this member must be able to talk to: by what its log and store say; until it has
+  // applied its own addition, first of all by what it was told when it joined; and while its state
+  // is lost, by what it knew last.
   std::vector<PeerAddress> Peers() const;
+  void KeepMembers();
   bool KnowsItself() const;
   // `who_says` is for the log.
   void EndRemoved(std::string_view who_says);
@@ -73,6 +76,7 @@ class Server : private NodeObserver {
   Task stop_wanted_;
 
   ApiOptions api_options_;
+  LastMembers last_members_;
   const ReadPortion read_portion_;  // of clients' connections
   std::unique_ptr<PeerNetwork> peers_;
   std::unique_ptr<Node> node_;

@@ -3,7 +3,8 @@
 
 Of three members one loses its tables in each of --rounds rounds, the leader and a follower in turn. Whoever of them
 reads a damaged block ends by itself, and says why. Started again it must fetch the state of another member, answer a
-linearizable read and apply what the others have applied. At the end each acknowledged write is read back through each
+linearizable read and apply what the others have applied. So must one that has seen all others move to other addresses
+since it began. At the end each acknowledged write is read back through each
 member and the stores must be equal by HashKV. Then, with --alone, the same of a member by itself: its log is whole, so
 that it needs nobody.
 
@@ -21,6 +22,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import grpc  # noqa: E402
 
 from cluster import Binary, Cluster, Member, rpc, wait_until  # noqa: E402
+from cluster.cluster import member_id  # noqa: E402
+from cluster.member import HOST  # noqa: E402
+from cluster.ports import reserve_ports  # noqa: E402
 from crash.run import CrashTest, now_us  # noqa: E402
 
 # Logs that are let go soon, so that they do not hold the whole state.
@@ -104,6 +108,28 @@ def one_of_three(cluster: Cluster, test: DamageTest, rounds: int) -> None:
         test.damage_one(f"damage {i + 1}/{rounds}", member, "the state is fetched from another member")
 
 
+def move(cluster: Cluster, member: Member, port: int) -> None:
+    """The member goes to another peer address, as its operator would do it."""
+    leader = cluster.leader()
+    with rpc.Connection(leader.client_address) as connection:
+        connection.call("Cluster.MemberUpdate", ID=member_id(member.peer_url), peerURLs=[f"http://{HOST}:{port}"])
+    member.terminate()
+    member.listen_peer_port = port
+    member.start()
+    member.wait_healthy()
+
+
+def after_a_move(cluster: Cluster, test: DamageTest, _rounds: int) -> None:
+    """The state is lost of a member that saw all others move, in entries which its log has let go since."""
+    member, *others = cluster.members
+    ports = reserve_ports(len(others))
+    for other, port in zip(others, ports):
+        move(cluster, other, port.number)
+    test.damage_one("after a move", member, "the state is fetched from another member")
+    for port in ports:
+        port.release()
+
+
 def alone(cluster: Cluster, test: DamageTest, _rounds: int) -> None:
     """Once: its log is cut when its state has been made from it."""
     test.await_writes(WRITES_BEFORE_DAMAGE)
@@ -138,6 +164,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the cluster's directory")
     options = parser.parse_args()
     well = run(options, 3, SHORT_LOGS, one_of_three)
+    well &= run(options, 3, SHORT_LOGS, after_a_move)
     if options.alone:
         well &= run(options, 1, (), alone)
     return 0 if well else 1

@@ -2,6 +2,7 @@
 // it. Opened by main before anything is read; blocks, main thread. Layout:
 //
 //   <data-dir>/member/identity.json  written last: with it, the directory is complete
+//   <data-dir>/member/last_members.json  whom the member knew last (last_members.h)
 //   <data-dir>/member/creating       there while it is made: what a crash leaves is worthless
 //   <data-dir>/member/wal/           the raft log, unless --wal-dir says otherwise
 //   <data-dir>/member/db/            the state machine (kvstore/engine/leveldb_home.h)
@@ -46,6 +47,7 @@ class DataDir {
 
   const std::string& wal() const { return wal_; }
   const std::string& db() const { return db_; }
+  std::string last_members() const { return member_ + "/last_members.json"; }
 
  private:
   DataDir(FileSystem& fs, const ServerConfig& config);

@@ -90,10 +90,28 @@ Json EncodeMembers(const std::vector<InitialMember>& members) {
   return array;
 }
 
-std::optional<Identity> DecodeFields(const Json& json) {
-  if (!json.is_object()) return std::nullopt;
+// Null if the text is no JSON.
+Json Parse(std::string_view text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_discarded() ? Json() : json;
+}
+
+std::string ToText(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+bool HasFormat(const Json& json) {
+  if (!json.is_object()) return false;
   const auto format = json.find("format");
-  if (format == json.end() || *format != kFormatVersion) return std::nullopt;
+  return format != json.end() && *format == kFormatVersion;
+}
+
+absl::Status Unreadable() {
+  return absl::DataLossError("is damaged, or of a newer version of conclave");
+}
+
+std::optional<Identity> DecodeFields(const Json& json) {
+  if (!HasFormat(json)) return std::nullopt;
   const std::optional<uint64_t> cluster_id = IdAt(json, "cluster_id");
   const std::optional<uint64_t> member_id = IdAt(json, "member_id");
   std::optional<std::string> name = TextAt(json, "name");
@@ -155,14 +173,25 @@ std::string EncodeIdentity(const Identity& identity) {
                {"name", identity.name},
                {"initial_members", EncodeMembers(identity.members)}};
   if (identity.joined()) json["members_at_join"] = EncodeMembers(identity.members_at_join);
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return ToText(json);
 }
 
 absl::StatusOr<Identity> DecodeIdentity(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  std::optional<Identity> identity = DecodeFields(json);
-  if (!identity) return absl::DataLossError("is damaged, or of a newer version of conclave");
+  std::optional<Identity> identity = DecodeFields(Parse(text));
+  if (!identity) return Unreadable();
   return *std::move(identity);
+}
+
+std::string EncodeMemberList(const std::vector<InitialMember>& members) {
+  return ToText({{"format", kFormatVersion}, {"members", EncodeMembers(members)}});
+}
+
+absl::StatusOr<std::vector<InitialMember>> DecodeMemberList(std::string_view text) {
+  const Json json = Parse(text);
+  if (!HasFormat(json) || !json.contains("members")) return Unreadable();
+  std::optional<std::vector<InitialMember>> members = DecodeMembers(json["members"]);
+  if (!members) return Unreadable();
+  return *std::move(members);
 }
 
 }  // namespace conclave::server

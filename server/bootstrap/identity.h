@@ -16,7 +16,7 @@
 
 namespace conclave::server {
 
-// A member as the cluster was started with.
+// A member as the cluster was started with, or as this one knew it last (last_members.h).
 struct InitialMember {
   raft::NodeId id;
   std::string name;
@@ -56,5 +56,9 @@ absl::StatusOr<Identity> InitialIdentity(const ServerConfig& config);
 // not one.
 std::string EncodeIdentity(const Identity& identity);
 absl::StatusOr<Identity> DecodeIdentity(std::string_view text);
+
+// Members alone, likewise.
+std::string EncodeMemberList(const std::vector<InitialMember>& members);
+absl::StatusOr<std::vector<InitialMember>> DecodeMemberList(std::string_view text);
 
 }  // namespace conclave::server
