@@ -18,7 +18,8 @@ ApplyStage::ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Sto
       lane_(lane),
       store_(store),
       proposer_(proposer),
-      observer_(std::move(observer)) {
+      observer_(std::move(observer)),
+      removed_told_(store->compacted_physically()) {
   ScheduleCompaction();  // what the last run left unfinished
 }
 
@@ -141,6 +142,7 @@ void ApplyStage::OnInstalled() {
     held_bytes_ -= raft::EntryBytes(held_.front());
     held_.pop_front();
   }
+  removed_told_ = store_->compacted_physically();
   ScheduleWatches();
   ScheduleCompaction();
   AnswerCompactionWaiters();
@@ -196,7 +198,16 @@ void ApplyStage::ScheduleCompaction() {
 void ApplyStage::RunCompaction() {
   store_->CompactStep();
   ScheduleCompaction();
+  TellRemoved();
   AnswerCompactionWaiters();
+}
+
+void ApplyStage::TellRemoved() {
+  const int64_t done = store_->compacted_physically();
+  if (done < store_->compact_revision()) return;
+  if (done - removed_told_ < options_.removed_revisions_min) return;
+  removed_told_ = done;
+  observer_.removed();
 }
 
 void ApplyStage::AnswerCompactionWaiters() {

@@ -20,6 +20,7 @@ namespace conclave::server {
 
 struct ApplyStageOptions {
   Duration compaction_pause = Milliseconds(1);  // between two slices of removal
+  int64_t removed_revisions_min = 10'000;       // of which Observer::removed is told together
 };
 
 class ApplyStage {
@@ -29,6 +30,8 @@ class ApplyStage {
     absl::AnyInvocable<void()> entry;
     // After a drain: everything up to `last` is applied, visible and answered.
     absl::AnyInvocable<void(const raft::Entry& last, size_t bytes)> applied;
+    // The dead versions of many revisions are gone, and there are no others to be removed now.
+    absl::AnyInvocable<void()> removed;
   };
 
   ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store, Proposer* proposer,
@@ -81,6 +84,7 @@ class ApplyStage {
   void ScheduleCompaction();
   void RunCompaction();
   void AnswerCompactionWaiters();
+  void TellRemoved();
 
   struct CompactionWaiter {
     int64_t revision;
@@ -109,6 +113,7 @@ class ApplyStage {
   Instant watch_timer_at_ = kNever;
   TimerId compaction_timer_ = 0;
   std::vector<CompactionWaiter> compaction_waiters_;
+  int64_t removed_told_;  // Observer::removed was told of those up to this revision
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

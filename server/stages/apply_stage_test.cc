@@ -62,13 +62,15 @@ class ApplyStageTest : public ::testing::Test {
   Proposer proposer_{{.member = kSelf}, &lane_, [] {}};
   std::vector<raft::LogIndex> entries_;
   std::vector<raft::LogIndex> applied_;
+  int removed_ = 0;
   ApplyStage stage_{
-      {},
+      {.removed_revisions_min = 4},
       &lane_,
       store_.get(),
       &proposer_,
       {.entry = [this] { entries_.push_back(raft::LogIndex(store_->applied_index())); },
-       .applied = [this](const raft::Entry& last, size_t) { applied_.push_back(last.index); }}};
+       .applied = [this](const raft::Entry& last, size_t) { applied_.push_back(last.index); },
+       .removed = [this] { ++removed_; }}};
   std::vector<kv::ApplyResult> answers_;
   raft::Configuration configuration_;
   uint64_t last_ = 0;
@@ -82,6 +84,28 @@ TEST_F(ApplyStageTest, EveryEntryMovesThePosition) {
   EXPECT_EQ(store_->position(), (kv::LogPosition{3, 3, raft::EncodeConfiguration(configuration_)}));
   EXPECT_THAT(applied_, ElementsAre(raft::LogIndex(1), raft::LogIndex(3)));
   EXPECT_THAT(answers_, SizeIs(1));
+}
+
+TEST_F(ApplyStageTest, ManyRemovedRevisionsAreToldOfTogether) {
+  const auto compact = [this](int64_t revision) {
+    etcdserverpb::CompactionRequest request;
+    request.set_revision(revision);
+    stage_.Apply({Next(raft::EntryKind::kCommand,
+                       Propose(kv::CommandKind::kCompact, request.SerializeAsString()))});
+    lane_.Advance(Seconds(1));
+    EXPECT_EQ(store_->compacted_physically(), revision);
+  };
+  for (int i = 0; i < 10; ++i) {
+    stage_.Apply({Next(raft::EntryKind::kCommand, Propose(kv::CommandKind::kPut, Put("a")))});
+  }
+  compact(2);
+  EXPECT_EQ(removed_, 0);
+  compact(3);
+  EXPECT_EQ(removed_, 1);
+  compact(6);
+  EXPECT_EQ(removed_, 1);
+  compact(7);
+  EXPECT_EQ(removed_, 2);
 }
 
 TEST_F(ApplyStageTest, AChangeOfMembershipIsAnsweredLikeAnyCommand) {

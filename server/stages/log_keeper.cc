@@ -20,6 +20,7 @@ LogKeeper::~LogKeeper() { *alive_ = false; }
 
 void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
   bytes_ += bytes;
+  applied_ = index;
   if (flushed_ == raft::LogIndex(0))
     flushed_ = index;  // the first drain of this run: count from here
   if (flushing_) {
@@ -30,8 +31,15 @@ void LogKeeper::OnApplied(raft::LogIndex index, size_t bytes) {
   StartFlush(index);
 }
 
+void LogKeeper::OnRemoved() {
+  if (applied_ == raft::LogIndex(0)) return;
+  removed_ = true;
+  if (!flushing_) StartFlush(applied_);
+}
+
 void LogKeeper::OnInstalled(raft::LogIndex index) {
   bytes_ = 0;
+  applied_ = index;
   flushed_ = index;
   OnDurable(index);
 }
@@ -43,6 +51,7 @@ void LogKeeper::Hold(std::optional<raft::LogIndex> index) {
 
 void LogKeeper::StartFlush(raft::LogIndex index) {
   flushing_ = true;
+  removed_ = false;
   bytes_ = 0;
   flushed_ = index;
   // The background lane must not touch this object: it may be gone by then.
@@ -53,6 +62,7 @@ void LogKeeper::StartFlush(raft::LogIndex index) {
       if (!*alive) return;
       flushing_ = false;
       OnDurable(index);
+      if (removed_) StartFlush(applied_);
     });
   });
 }

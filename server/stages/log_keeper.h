@@ -32,6 +32,9 @@ class LogKeeper {
   LogKeeper& operator=(const LogKeeper&) = delete;
 
   void OnApplied(raft::LogIndex index, size_t bytes);
+  // Much was deleted. Only a flush of that brings the space back, and once nobody writes any more
+  // there would be none for it.
+  void OnRemoved();
   // The engine is another one, which is durable as of `index`.
   void OnInstalled(raft::LogIndex index);
 
@@ -50,11 +53,13 @@ class LogKeeper {
   Executor* const background_;
   const std::shared_ptr<kv::Engine>* const engine_;
   Compacted compacted_;
+  raft::LogIndex applied_;  // in this run; 0 if nothing was
   raft::LogIndex flushed_;  // as of the latest flush, which may be under way
   raft::LogIndex durable_;
   std::optional<raft::LogIndex> held_;
   size_t bytes_ = 0;
   bool flushing_ = false;
+  bool removed_ = false;  // since the flush under way began
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

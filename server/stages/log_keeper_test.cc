@@ -52,6 +52,21 @@ TEST_F(LogKeeperTest, KeepsWhatIsHeldAndLetsItGoAfterwards) {
   EXPECT_EQ(compacted_.back(), LogIndex(21));
 }
 
+TEST_F(LogKeeperTest, FlushesWhatWasRemoved) {
+  keeper_.OnRemoved();
+  lane_.RunPosted();
+  EXPECT_TRUE(compacted_.empty()) << "nothing was applied in this run";
+  Apply(1);
+  keeper_.OnRemoved();
+  EXPECT_TRUE(keeper_.flushing());
+  // Deletes that came too late for the flush under way have one of their own.
+  keeper_.OnApplied(LogIndex(2), 100);
+  keeper_.OnRemoved();
+  lane_.RunPosted();
+  EXPECT_EQ(compacted_, (std::vector<LogIndex>{LogIndex(1), LogIndex(2)}));
+  EXPECT_FALSE(keeper_.flushing());
+}
+
 TEST_F(LogKeeperTest, NoFlushHoldsAnEngineThatWasReplaced) {
   Apply(1);
   keeper_.OnApplied(LogIndex(11), 100);  // flushes the old one in the background
