@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ TEST(PosixExecutorTest, TasksRunInOrderOnAThreadOfItsOwn) {
 }
 
 TEST(PosixExecutorTest, BulkWorkYieldsToOthersAndNobodyInheritsBeingPrompt) {
+  if (sched_getscheduler(0) != SCHED_OTHER) GTEST_SKIP() << "run with a policy that is left alone";
   const auto nice_of = [](PosixExecutor& lane) {
     std::promise<int> nice;
     lane.Post([&] { nice.set_value(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()))); });
@@ -46,6 +48,14 @@ TEST(PosixExecutorTest, BulkWorkYieldsToOthersAndNobodyInheritsBeingPrompt) {
   PosixExecutor prompt("prompt", Scheduling::kPrompt);
   EXPECT_EQ(nice_of(bulk), nice_of(usual) + 10);
   EXPECT_EQ(nice_of(prompt), nice_of(usual));
+  std::unique_ptr<PosixExecutor> more_bulk;
+  std::promise<void> more_made;
+  bulk.Post([&] {
+    more_bulk = std::make_unique<PosixExecutor>("more bulk", Scheduling::kBulk);
+    more_made.set_value();
+  });
+  more_made.get_future().wait();
+  EXPECT_EQ(nice_of(*more_bulk), nice_of(bulk));
   // Linux below 6.12 knows no slices, and says 0.
   const auto slice_of = [](PosixExecutor& lane) {
     std::promise<uint64_t> slice;

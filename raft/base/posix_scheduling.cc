@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace conclave {
@@ -22,22 +23,27 @@ struct SchedulingAttributes {
 };
 
 constexpr uint64_t kResetOnFork = 1;
+constexpr int32_t kNicest = 19;
 // The least that the kernel takes. Who asks for less at a time gets it sooner.
 constexpr uint64_t kPromptSliceNs = 100'000;
-constexpr int32_t kBulkNice = 10;
+constexpr int32_t kBulkNicer = 10;  // than the process was started
 
 }  // namespace
 
 void ScheduleThisThread(Scheduling scheduling) {
   if (scheduling == Scheduling::kUsual) return;
   SchedulingAttributes attributes{};
+  // Of the first thread: the one that has started this one may be of the bulk itself.
+  if (syscall(SYS_sched_getattr, getpid(), &attributes, sizeof(attributes), 0) != 0) return;
+  if (attributes.policy != SCHED_OTHER) return;  // somebody has chosen otherwise
   attributes.size = sizeof(attributes);
-  attributes.policy = SCHED_OTHER;
+  attributes.flags = 0;
   if (scheduling == Scheduling::kPrompt) {
     attributes.flags = kResetOnFork;
     attributes.runtime_ns = kPromptSliceNs;
   } else {
-    attributes.nice = kBulkNice;
+    attributes.runtime_ns = 0;  // the usual slice
+    attributes.nice = std::min(attributes.nice + kBulkNicer, kNicest);
   }
   syscall(SYS_sched_setattr, 0, &attributes, 0);
 }

@@ -14,9 +14,10 @@ enum class Scheduling {
   kBulk,
 };
 
-// Of the calling thread, until it ends; threads that it starts are not affected by kPrompt. Once
-// kBulk, a thread stays it. What the kernel does not know or allow is left out (kPrompt needs Linux
-// 6.12).
+// Of the calling thread, until it ends, on top of how the process was started (nice, systemd's
+// Nice=); one with a policy of its own, as for real time, stays as it is. Threads that it starts
+// are not affected by kPrompt. Once kBulk, a thread stays it. What the kernel does not know or
+// allow is left out (kPrompt needs Linux 6.12).
 void ScheduleThisThread(Scheduling scheduling);
 
 }  // namespace conclave
