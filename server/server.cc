@@ -259,7 +259,7 @@ std::vector<PeerAddress> Server::Peers() const {
       if (!storage_->store->IsRemoved(member.id.value())) urls[member.id] = member.peer_urls;
     }
   }
-  if (node_->fenced() && storage_->recovered.state_lost) {
+  if (node_->state_lost()) {
     for (const InitialMember& member : last_members_.members()) urls[member.id] = member.peer_urls;
   }
   std::vector<PeerAddress> peers;
@@ -337,6 +337,7 @@ void Server::OnIntegrityNews(IntegrityNews news, raft::NodeId member) {
                  "the state of this member is wrong: it serves nothing from it and does not lead",
                  {{"member", HexId(member)}});
     case IntegrityNews::kSound:
+      OnMembersChanged();  // from a state that can be believed
       return Log(LogLevel::kInfo, "the state of this member is sound again: it serves",
                  {{"member", HexId(member)}});
   }

@@ -14,6 +14,7 @@ that it needs nobody.
 import argparse
 import glob
 import os
+import shutil
 import sys
 from typing import Callable
 
@@ -58,9 +59,13 @@ def read_everything(member: Member) -> None:
         pass
 
 
-def expect_said(member: Member, words: str) -> None:
+def said(member: Member, words: str) -> bool:
     with open(member.log_path, encoding="utf-8", errors="replace") as log:
-        assert words in log.read(), f"{member.name} does not say {words!r}:\n{member.log_tail()}"
+        return words in log.read()
+
+
+def expect_said(member: Member, words: str) -> None:
+    assert said(member, words), f"{member.name} does not say {words!r}:\n{member.log_tail()}"
 
 
 def damage(member: Member) -> None:
@@ -119,13 +124,36 @@ def move(cluster: Cluster, member: Member, port: int) -> None:
     member.wait_healthy()
 
 
+def lead(cluster: Cluster, member: Member) -> None:
+    """The member leads in the end."""
+    leader = cluster.leader()
+    if leader is not member:
+        with rpc.Connection(leader.client_address) as connection:
+            connection.call("Maintenance.MoveLeader", targetID=member_id(member.peer_url))
+        wait_until(lambda: cluster.leader() is member, NOTICED_WITHIN_S, f"{member.name} to lead")
+
+
+def away_during_a_move(cluster: Cluster, member: Member, moved: Member, leader: Member, port: int) -> None:
+    """The member loses its state while another moves: what it knew last is wrong, the state that it fetches is right."""
+    member.kill()
+    move(cluster, moved, port)
+    lead(cluster, leader)
+    shutil.rmtree(os.path.join(member.data_dir, "member", "db"))
+    os.remove(member.log_path)
+    member.start()
+    member.wait_healthy()
+    wait_until(lambda: said(member, f"connected to member {member_id(moved.peer_url):x}"), NOTICED_WITHIN_S,
+               f"{member.name} to find {moved.name}")
+
+
 def after_a_move(cluster: Cluster, test: DamageTest, _rounds: int) -> None:
     """The state is lost of a member that saw all others move, in entries which its log has let go since."""
     member, *others = cluster.members
-    ports = reserve_ports(len(others))
+    ports = reserve_ports(len(others) + 1)
     for other, port in zip(others, ports):
         move(cluster, other, port.number)
     test.damage_one("after a move", member, "the state is fetched from another member")
+    away_during_a_move(cluster, member, others[0], others[1], ports[-1].number)
     for port in ports:
         port.release()
 

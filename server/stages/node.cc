@@ -357,6 +357,7 @@ void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Eng
   const absl::Status adopted = parts_.store->Adopt(parts_.engine->get());
   if (!adopted.ok()) Fatal(fmt::format("the snapshot is no state: {}", MessageOf(adopted)));
   CHECK(parts_.store->applied_index() == start.index.value());
+  state_lost_ = false;
   // Everything else that holds the old engine does so on one of the two lanes, before this.
   absl::AnyInvocable<void()> remove = [old = std::move(old), home = parts_.engine_home]() mutable {
     CHECK(old.use_count() == 1);

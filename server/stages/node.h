@@ -161,6 +161,8 @@ class Node : private RaftStageOwner {
                  absl::AnyInvocable<void()> done);
   // This member's state is known to be wrong (docs/integrity.md): nothing may be served from it.
   bool fenced() const { return integrity_.fenced(); }
+  // It was started without its state, and none has come yet.
+  bool state_lost() const { return state_lost_; }
   // Runs `fenced` once when that comes to be, unless what it was given with has gone.
   void WhenFenced(std::weak_ptr<void> with, absl::AnyInvocable<void()> fenced);
   kv::Store& store() { return *parts_.store; }
@@ -232,6 +234,7 @@ class Node : private RaftStageOwner {
 
   const NodeOptions options_;
   const NodeParts parts_;
+  bool state_lost_ = parts_.state_lost;  // until one has come
   NodeObserver* observer_ = nullptr;
   UnappliedMembers unapplied_;
   FencedTransport transport_;
