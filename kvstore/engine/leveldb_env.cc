@@ -311,7 +311,7 @@ leveldb::Status LevelDbEnv::GetChildren(const std::string& directory,
 
 leveldb::Status LevelDbEnv::RemoveFile(const std::string& path) {
   Forget(path);
-  if (!IsLog(path)) return ToLevelDb(fs_->Remove(path));
+  if (!IsLog(path)) return ToLevelDb(fs_->RemoveGradually(path));
   std::lock_guard lock(mutex_);
   --logs_;
   changed_.notify_all();

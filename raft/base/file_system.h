@@ -75,6 +75,10 @@ class FileSystem {
   // Replaces `to` if it is there; atomic in memory, durable only after SyncDirectory.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
+  // The same, of a large file whose content nobody needs any more: neither whoever has it open, nor
+  // after a crash that brings the name back. Its space is given back in the background, part by
+  // part, so that nobody's sync has to wait for all of it.
+  virtual absl::Status RemoveGradually(const std::string& path) = 0;
   // Removes a directory and all that is in it; OK if it is absent.
   virtual absl::Status RemoveTree(const std::string& directory) = 0;
   virtual bool Exists(const std::string& path) = 0;

@@ -166,6 +166,17 @@ TYPED_TEST(FileSystemTest, NamesAreListedSortedRenamedAndRemoved) {
   EXPECT_FALSE(fs.Exists(this->Path("d/e")));
 }
 
+TYPED_TEST(FileSystemTest, WhatIsRemovedGraduallyIsGoneAtOnce) {
+  for (const size_t bytes : {0u, 1u, 5u << 20}) {
+    ASSERT_TRUE(this->Open("file")->WriteAt(0, std::string(bytes, 'x')).ok());
+    ASSERT_TRUE(this->fs_.RemoveGradually(this->Path("file")).ok());
+    EXPECT_FALSE(this->fs_.Exists(this->Path("file")));
+    EXPECT_EQ(*this->Open("file")->Size(), 0u) << "another file of the same name";
+  }
+  ASSERT_TRUE(this->fs_.Remove(this->Path("file")).ok());
+  EXPECT_TRUE(absl::IsNotFound(this->fs_.RemoveGradually(this->Path("file"))));
+}
+
 TYPED_TEST(FileSystemTest, ADirectoryHasOneHolder) {
   auto& fs = this->fs_;
   absl::StatusOr<std::unique_ptr<DirectoryLock>> held = fs.Lock(this->root_);

@@ -40,6 +40,9 @@ class LockedFileSystem : public FileSystem {
   absl::Status Remove(const std::string& path) override {
     return Locked([&] { return inner_->Remove(path); });
   }
+  absl::Status RemoveGradually(const std::string& path) override {
+    return Locked([&] { return inner_->RemoveGradually(path); });
+  }
   absl::Status RemoveTree(const std::string& directory) override {
     return Locked([&] { return inner_->RemoveTree(directory); });
   }

@@ -212,6 +212,17 @@ absl::Status MemoryFileSystem::Remove(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryFileSystem::RemoveGradually(const std::string& path) {
+  const auto it = names_.find(path);
+  const std::shared_ptr<MemoryFileContent> content = it == names_.end() ? nullptr : it->second;
+  if (absl::Status status = Remove(path); !status.ok()) return status;
+  const Access access{Operation::kTruncate, path, 0};
+  if (!Before(access).ok()) return absl::OkStatus();  // then its space comes back some other day
+  content->Truncate(++writes_, 0);
+  After(access);
+  return absl::OkStatus();
+}
+
 absl::Status MemoryFileSystem::RemoveTree(const std::string& directory) {
   const Access access{Operation::kRemoveTree, directory};
   if (absl::Status status = Before(access); !status.ok()) return status;

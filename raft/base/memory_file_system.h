@@ -53,6 +53,7 @@ class MemoryFileSystem : public FileSystem {
   absl::Status SyncDirectory(const std::string& directory) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
+  absl::Status RemoveGradually(const std::string& path) override;  // all of it before it returns
   absl::Status RemoveTree(const std::string& directory) override;  // durable at once
   bool Exists(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;

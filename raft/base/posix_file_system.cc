@@ -168,6 +168,12 @@ Executor& PosixFileSystem::sync_lane() {
   return *sync_lane_;
 }
 
+GradualRemoval& PosixFileSystem::removal() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (removal_ == nullptr) removal_ = std::make_unique<GradualRemoval>();
+  return *removal_;
+}
+
 absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path,
                                                             OpenMode mode) {
   int flags = O_CLOEXEC | (mode == OpenMode::kReadOnly ? O_RDONLY : O_RDWR);
@@ -221,6 +227,24 @@ absl::Status PosixFileSystem::Rename(const std::string& from, const std::string&
 absl::Status PosixFileSystem::Remove(const std::string& path) {
   if (::unlink(path.c_str()) != 0) return ErrnoStatus(errno, "unlink", path);
   return absl::OkStatus();
+}
+
+// Cuts nothing that has another name: somebody may keep a copy of the store by hard links.
+absl::Status PosixFileSystem::RemoveGradually(const std::string& path) {
+  const int fd =
+      Uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW); });
+  absl::Status removed = Remove(path);
+  if (fd < 0) return removed;
+  struct stat stat;
+  const bool is_large = removed.ok() && ::fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+                        stat.st_nlink == 0 &&
+                        static_cast<uint64_t>(stat.st_size) > GradualRemoval::kPartBytes;
+  if (!is_large) {
+    ::close(fd);
+    return removed;
+  }
+  removal().Take(fd, static_cast<uint64_t>(stat.st_size));
+  return removed;
 }
 
 absl::Status PosixFileSystem::RemoveTree(const std::string& directory) {

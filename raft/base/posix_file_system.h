@@ -1,7 +1,7 @@
-// The disk behind the FileSystem seam: plain system calls. Made once in main. It owns two threads,
-// started on first use: one carries out every WriteAndSync, the other what runs in the background,
-// so that preparing a file never delays a sync. Blocking calls may come from any thread; a File
-// stays with one lane at a time.
+// The disk behind the FileSystem seam: plain system calls. Made once in main. It owns three
+// threads, started on first use: one carries out every WriteAndSync, one what runs in the
+// background, so that preparing a file never delays a sync, and one removes gradually. Blocking
+// calls may come from any thread; a File stays with one lane at a time.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 
 #include "raft/base/file_system.h"
 #include "raft/base/posix_executor.h"
+#include "raft/base/posix_removal.h"
 
 namespace conclave {
 
@@ -33,6 +34,7 @@ class PosixFileSystem : public FileSystem {
   absl::Status SyncDirectory(const std::string& directory) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
+  absl::Status RemoveGradually(const std::string& path) override;
   absl::Status RemoveTree(const std::string& directory) override;
   bool Exists(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) override;
@@ -44,11 +46,13 @@ class PosixFileSystem : public FileSystem {
 
   // The thread for WriteAndSync.
   Executor& sync_lane();
+  GradualRemoval& removal();
 
   const PosixFileSystemOptions options_;
   std::mutex mutex_;
   std::unique_ptr<PosixExecutor> sync_lane_;        // guarded by mutex_
   std::unique_ptr<PosixExecutor> background_lane_;  // guarded by mutex_
+  std::unique_ptr<GradualRemoval> removal_;         // guarded by mutex_
 };
 
 }  // namespace conclave
