@@ -37,6 +37,8 @@ class MvccStore final : public Store {
   ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
                                  std::string_view context, bool want_response) override;
   void Commit() override;
+  bool HasRoom() const override { return engine_->HasRoom(); }
+  void AwaitRoom(absl::AnyInvocable<void()> then) override { engine_->AwaitRoom(std::move(then)); }
   uint64_t applied_index() const override { return position_.index; }
   LogPosition position() const override { return position_; }
   uint64_t chain() const override { return chain_; }

@@ -122,6 +122,10 @@ class Store : public History {
   // Ends an apply drain: one engine batch for all of it, then watchers get its events. Reads see
   // only committed drains.
   virtual void Commit() = 0;
+  // Whether Commit and CompactStep need not wait for the disk. Engine::HasRoom and AwaitRoom; after
+  // Adopt whoever waits asks again.
+  virtual bool HasRoom() const = 0;
+  virtual void AwaitRoom(absl::AnyInvocable<void()> then) = 0;
   virtual uint64_t applied_index() const = 0;
   // Of the last entry applied. The engine gets it in one batch with what the entry has changed, so
   // every view of the engine, and every state that a crash leaves, has the position that it is at.

@@ -106,6 +106,10 @@ void DrawStore(Random random, MemberOptions& member) {
   member.leveldb = Chance(random, 12);
   member.write_buffer_bytes = 64 << 10;  // LevelDB takes no less
   member.flush_time = Milliseconds(OneOf<int64_t>(random, {1, 5, 500}));
+  Random buffer = random.Stream("buffer");
+  member.full_buffer.one_commit_in = OneOf<uint32_t>(buffer, {0, 0, 5, 100});
+  member.full_buffer.time_max = Milliseconds(OneOf<int64_t>(buffer, {5, 50, 300}));
+  member.node.apply.held_bytes_max = OneOf<size_t>(buffer, {1, 2000, 64 << 20});
 }
 
 // More than any load keeps. Only where large puts are accepted, and compactions and snapshots come
@@ -254,6 +258,9 @@ std::string SwarmOptions::Describe() const {
   text += fmt::format("log       segments of {} bytes, kept {} entries, flush takes {} ms\n",
                       member.segment_bytes, member.node.log_keeper.entries_max,
                       ToMilliseconds(member.flush_time));
+  text +=
+      fmt::format("buffer    full after one commit in {} (0: never), for up to {} ms\n",
+                  member.full_buffer.one_commit_in, ToMilliseconds(member.full_buffer.time_max));
   text += fmt::format("results   {} kept\n", member.store.results.results_max);
   const server::LeaseStageOptions& leases = member.node.leases;
   text += fmt::format(

@@ -248,6 +248,8 @@ absl::Status Member::StartProcess() {
   process.wal = std::make_unique<ObservedWal>(id(), std::move(opened->wal), &world_->invariants());
   process.store = std::make_unique<ObservedStore>(id(), *std::move(store), engine_damaged_,
                                                   &world_->invariants(), world_);
+  process.store->SetBuffer(std::make_unique<FullBuffer>(
+      options_.full_buffer, &process.lane, random_.Stream(fmt::format("buffer {}", runs_))));
   auto recovered = server::Recover(std::move(opened->contents), *process.store, id());
   if (!recovered.ok()) return recovered.status();
 

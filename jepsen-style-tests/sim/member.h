@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jepsen-style-tests/sim/full_buffer.h"
 #include "jepsen-style-tests/sim/member_lane.h"
 #include "jepsen-style-tests/sim/network.h"
 #include "jepsen-style-tests/sim/sim_call.h"
@@ -39,8 +40,9 @@ struct MemberOptions {
   size_t segment_bytes = 256 << 10;
   bool leveldb = false;                  // else the engine in memory, with the same promises
   size_t write_buffer_bytes = 64 << 10;  // of LevelDB
-  Duration flush_time{};                 // how long an engine flush takes
-  Duration long_read_time{};             // and a read that is put on the lane for long ones
+  FullBufferOptions full_buffer = {};
+  Duration flush_time{};      // how long an engine flush takes
+  Duration long_read_time{};  // and a read that is put on the lane for long ones
   size_t call_window_bytes = 64 << 10;
   DiskOptions disk = {};
 };

@@ -55,6 +55,20 @@ kv::ApplyResult ObservedStore::ApplyConfiguration(uint64_t index, uint64_t term,
   return result;
 }
 
+void ObservedStore::Commit() {
+  store_->Commit();
+  if (buffer_ != nullptr) buffer_->OnCommit();
+}
+
+bool ObservedStore::HasRoom() const {
+  return store_->HasRoom() && (buffer_ == nullptr || buffer_->HasRoom());
+}
+
+void ObservedStore::AwaitRoom(absl::AnyInvocable<void()> then) {
+  if (!store_->HasRoom() || buffer_ == nullptr) return store_->AwaitRoom(std::move(then));
+  buffer_->AwaitRoom(std::move(then));
+}
+
 absl::Status ObservedStore::Adopt(kv::Engine* engine) {
   absl::Status status = store_->Adopt(engine);
   wrong_ = false;

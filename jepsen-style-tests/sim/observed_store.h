@@ -6,8 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "jepsen-style-tests/sim/full_buffer.h"
 #include "jepsen-style-tests/sim/raft_invariants.h"
 #include "kvstore/store.h"
 
@@ -38,6 +40,8 @@ class ObservedStore final : public kv::Store {
   ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> store, bool lost,
                 RaftInvariants* invariants, StoreObserver* observer);
 
+  void SetBuffer(std::unique_ptr<FullBuffer> buffer) { buffer_ = std::move(buffer); }
+
   // The next put is applied here with another value: from then on this member's state is wrong,
   // until another one is adopted.
   void SpoilNextPut() { spoil_next_put_ = true; }
@@ -50,7 +54,9 @@ class ObservedStore final : public kv::Store {
   void ApplyNothing(uint64_t index, uint64_t term) override;
   kv::ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
                                      std::string_view context, bool want_response) override;
-  void Commit() override { store_->Commit(); }
+  void Commit() override;
+  bool HasRoom() const override;
+  void AwaitRoom(absl::AnyInvocable<void()> then) override;
   uint64_t applied_index() const override { return store_->applied_index(); }
   kv::LogPosition position() const override { return store_->position(); }
   uint64_t chain() const override { return store_->chain(); }
@@ -109,6 +115,7 @@ class ObservedStore final : public kv::Store {
   bool lost_;
   RaftInvariants* const invariants_;
   StoreObserver* const observer_;
+  std::unique_ptr<FullBuffer> buffer_;  // null: never full
   bool spoil_next_put_ = false;
   bool wrong_ = false;
 };

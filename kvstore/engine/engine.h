@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 
 namespace conclave::kv {
@@ -105,7 +106,13 @@ class Engine : public EngineReader {
  public:
   // Atomic: after a crash all of a batch is there or nothing, and never a batch without all before
   // it, but for what LevelDbOptions::history_from says. Durable only after Flush.
+  // Waits for the disk when far more was written than it has taken; who may not wait asks HasRoom.
   virtual void Write(const WriteBatch& batch) = 0;
+  // Whether the next Write, and a small one after it, need not wait.
+  virtual bool HasRoom() const { return true; }
+  // Runs `then` once when there is room: at once if there is, else on any thread, or never if the
+  // engine goes before. One may wait at a time, the last that came.
+  virtual void AwaitRoom(absl::AnyInvocable<void()> then) { then(); }
 
   virtual std::unique_ptr<EngineView> NewView() const = 0;
 

@@ -158,6 +158,7 @@ class LevelDbEngine : public Engine {
 
   ~LevelDbEngine() override {
     StopWaitingForSpace();
+    EndFlushes();
     flusher_.reset();
     reclaimer_.reset();
     ++forced_compactions_;  // LevelDB waits for all that it has scheduled
@@ -167,6 +168,8 @@ class LevelDbEngine : public Engine {
   absl::Status Open(const std::string& directory, const LevelDbOptions& options);
 
   void Write(const WriteBatch& batch) override;
+  bool HasRoom() const override;
+  void AwaitRoom(absl::AnyInvocable<void()> then) override;
   std::optional<std::string> Get(std::string_view key) const override {
     std::string value;
     const WriteBuffer::Found found = buffer_.Get(key, &value);
@@ -195,9 +198,17 @@ class LevelDbEngine : public Engine {
   // process.
   bool Succeeded(const leveldb::Status& status, std::string_view what) const;
 
-  // Has what is in the buffer flushed, once an earlier flush is over; the number of this one.
-  uint64_t StartFlush();
+  // Has what is in the buffer flushed, after the flush under way if there is one; the number of the
+  // flush with which all of it is durable. With mutex_ held, as `lock`.
+  uint64_t RequestFlush(std::unique_lock<std::mutex>& lock);
+  // Both with mutex_ held.
+  bool StartFlush();
+  bool HasRoomLocked() const;
+  bool flushing() const { return flushes_started_ != flushes_ended_; }
   void FlushSealed();
+  void OnFlushed(bool written);
+  // None begins by itself any more.
+  void EndFlushes();
   // The rows of the sealed run that are history, or the others, become a table.
   bool WriteTable(const SortedRun& sealed, bool history);
   // Of a memtable with so many bytes. Tells no error: the next write does.
@@ -223,11 +234,14 @@ class LevelDbEngine : public Engine {
   mutable std::atomic<uint64_t> lookups_ = 0;
   mutable std::atomic<bool> lookups_repay_ = false;  // what LevelDB wants to compact for them
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable flushed_;
   uint64_t flushes_started_ = 0;  // guarded by mutex_, like all below
   uint64_t flushes_ended_ = 0;
+  bool another_wanted_ = false;  // once the flush under way is over
+  bool ending_ = false;
   bool failed_ = false;  // a flush, for want of space: nothing may be written any more
+  absl::AnyInvocable<void()> room_awaited_;
 
   // Unless drained.
   std::unique_ptr<PosixExecutor> flusher_;
@@ -288,28 +302,83 @@ bool LevelDbEngine::Succeeded(const leveldb::Status& status, std::string_view wh
 
 void LevelDbEngine::Write(const WriteBatch& batch) {
   if (batch.empty()) return;
+  std::unique_lock lock(mutex_);
+  const size_t bytes_max = 2 * buffer_bytes_max_;
+  flushed_.wait(lock, [&] { return HasRoomLocked() || buffer_.open_bytes() < bytes_max; });
+  lock.unlock();
   buffer_.Add(batch);
-  if (buffer_.open_bytes() >= buffer_bytes_max_) StartFlush();
+  if (buffer_.open_bytes() < buffer_bytes_max_) return;
+  lock.lock();
+  RequestFlush(lock);
+}
+
+bool LevelDbEngine::HasRoomLocked() const {
+  return failed_ || !flushing() || buffer_.open_bytes() < buffer_bytes_max_;
+}
+
+bool LevelDbEngine::HasRoom() const {
+  const std::lock_guard lock(mutex_);
+  return HasRoomLocked();
+}
+
+void LevelDbEngine::AwaitRoom(absl::AnyInvocable<void()> then) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!HasRoomLocked()) {
+      room_awaited_ = std::move(then);
+      return;
+    }
+  }
+  then();
 }
 
 void LevelDbEngine::Flush() {
-  const uint64_t flush = StartFlush();
   std::unique_lock lock(mutex_);
-  flushed_.wait(lock, [&] { return flushes_ended_ >= flush; });
+  const uint64_t flush = RequestFlush(lock);
+  flushed_.wait(lock, [&] { return failed_ || flushes_ended_ >= flush; });
 }
 
-uint64_t LevelDbEngine::StartFlush() {
-  std::unique_lock lock(mutex_);
-  flushed_.wait(lock, [this] { return flushes_ended_ == flushes_started_; });
-  if (failed_ || !buffer_.Seal()) return flushes_started_;
-  const uint64_t flush = ++flushes_started_;
-  lock.unlock();
+uint64_t LevelDbEngine::RequestFlush(std::unique_lock<std::mutex>& lock) {
+  if (flushing()) {
+    another_wanted_ = true;
+    return flushes_started_ + 1;
+  }
+  if (failed_ || !StartFlush()) return flushes_started_;
+  const uint64_t flush = flushes_started_;
   if (drained_) {
+    lock.unlock();
     FlushSealed();
-  } else {
-    flusher_->Post([this] { FlushSealed(); });
+    lock.lock();
   }
   return flush;
+}
+
+bool LevelDbEngine::StartFlush() {
+  if (!buffer_.Seal()) return false;
+  ++flushes_started_;
+  if (!drained_) flusher_->Post([this] { FlushSealed(); });
+  return true;
+}
+
+void LevelDbEngine::OnFlushed(bool written) {
+  std::unique_lock lock(mutex_);
+  ++flushes_ended_;
+  failed_ = !written;
+  if (std::exchange(another_wanted_, false) && written && !ending_ && !StartFlush()) {
+    // Nothing was written since, so all is durable that this one was asked for.
+    ++flushes_started_;
+    ++flushes_ended_;
+  }
+  absl::AnyInvocable<void()> awaited;
+  if (HasRoomLocked()) awaited = std::exchange(room_awaited_, nullptr);
+  flushed_.notify_all();
+  lock.unlock();
+  if (awaited) awaited();
+}
+
+void LevelDbEngine::EndFlushes() {
+  const std::lock_guard lock(mutex_);
+  ending_ = true;
 }
 
 // History first: after a crash in between, some of it is newer than the state, and the owner knows
@@ -320,10 +389,7 @@ void LevelDbEngine::FlushSealed() {
   const bool written = WriteTable(*sealed, history_first) && WriteTable(*sealed, !history_first);
   if (written) buffer_.DropSealed();
   if (written && history_deletes_ >= kReclaimedRowsMin) ReclaimHistory();
-  std::lock_guard lock(mutex_);
-  ++flushes_ended_;
-  failed_ = !written;
-  flushed_.notify_all();
+  OnFlushed(written);
 }
 
 bool LevelDbEngine::WriteTable(const SortedRun& sealed, bool history) {

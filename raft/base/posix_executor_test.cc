@@ -46,7 +46,7 @@ TEST(PosixExecutorTest, BulkWorkYieldsToOthersAndNobodyInheritsBeingPrompt) {
   PosixExecutor usual("usual");
   PosixExecutor bulk("bulk", Scheduling::kBulk);
   PosixExecutor prompt("prompt", Scheduling::kPrompt);
-  EXPECT_EQ(nice_of(bulk), nice_of(usual) + 10);
+  EXPECT_EQ(nice_of(bulk), nice_of(usual) + 5);
   EXPECT_EQ(nice_of(prompt), nice_of(usual));
   std::unique_ptr<PosixExecutor> more_bulk;
   std::promise<void> more_made;

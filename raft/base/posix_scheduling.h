@@ -9,8 +9,8 @@ enum class Scheduling {
   kUsual,
   // For a lane that others wait for in every turn: it runs as soon as it wakes.
   kPrompt,
-  // For much work that nobody waits for by itself: about a tenth of a core that others want too,
-  // all that they leave, and never nothing.
+  // For much work that nobody waits for by itself: about a quarter of a core that another one wants
+  // too, all that they leave, and never nothing.
   kBulk,
 };
 

@@ -252,6 +252,8 @@ constexpr Story kStories[] = {
      "state-hashes: state-diverged; watch-rules: watch-gap; watch-rules: watch-wrong-prev-kv"},
     {kBufferedDeleteMerged, "a delete and the put before it leave nothing of each other in memory",
      "integrity: diverged"},
+    {kFullBufferForgotten, "a member whose write buffer was full applies nothing any more",
+     "liveness: members converge"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

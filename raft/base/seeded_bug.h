@@ -152,7 +152,8 @@
   BUG(kLostStateAppliedTo, 118)       \
   /* Flushes. */                      \
   BUG(kHistoryFlushedLast, 119)       \
-  BUG(kBufferedDeleteMerged, 120)
+  BUG(kBufferedDeleteMerged, 120)     \
+  BUG(kFullBufferForgotten, 121)
 
 namespace conclave {
 

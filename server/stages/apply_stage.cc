@@ -7,6 +7,8 @@
 
 #include "kvstore/errors.h"
 #include "raft/base/check.h"
+#include "raft/base/probe.h"
+#include "raft/base/seeded_bug.h"
 #include "raft/base/text.h"
 #include "raft/core/configuration.h"
 
@@ -32,15 +34,40 @@ ApplyStage::~ApplyStage() {
 void ApplyStage::Apply(std::vector<raft::Entry> entries) {
   CHECK(!entries.empty());
   given_ = entries.back().index;
-  if (!holding_ && held_.empty()) return ApplyNow(entries);
+  if (!holding_ && held_.empty() && HasRoom()) return ApplyNow(entries);
   for (raft::Entry& entry : entries) {
     held_bytes_ += raft::EntryBytes(entry);
     held_.push_back(std::move(entry));
   }
+  // About as much goes as has come.
+  if (awaiting_room_ && held_bytes_ > options_.held_bytes_max) ApplyHeld();
+}
+
+bool ApplyStage::HasRoom() {
+  if (awaiting_room_) return false;
+  if (store_->HasRoom()) return true;
+  SIM_REACHED("stages.apply.waits_for_room");
+  awaiting_room_ = true;
+  store_->AwaitRoom([this, lane = lane_, alive = alive_] {
+    lane->Post([this, alive] {
+      if (*alive) OnRoom();
+    });
+  });
+  return false;
+}
+
+void ApplyStage::OnRoom() {
+  if (SEEDED_BUG(kFullBufferForgotten)) return;
+  awaiting_room_ = false;
+  ScheduleSlice();
 }
 
 void ApplyStage::Release() {
   holding_ = false;
+  ScheduleSlice();
+}
+
+void ApplyStage::ScheduleSlice() {
   if (held_.empty() || slice_posted_) return;
   slice_posted_ = true;
   lane_->Post([this, alive = alive_] {
@@ -56,10 +83,15 @@ void ApplyStage::DropHeld() {
   held_bytes_ = 0;
 }
 
-// As much at a time as raft hands over: there may be very much.
 void ApplyStage::ApplySlice() {
+  if (holding_ || held_.empty() || !HasRoom()) return;
+  ApplyHeld();
+  ScheduleSlice();
+}
+
+// As much at a time as raft hands over: there may be very much.
+void ApplyStage::ApplyHeld() {
   constexpr size_t kSliceBytesMax = 4 << 20;
-  if (holding_ || held_.empty()) return;
   std::vector<raft::Entry> slice;
   size_t bytes = 0;
   while (!held_.empty() && (slice.empty() || bytes < kSliceBytesMax)) {
@@ -69,7 +101,6 @@ void ApplyStage::ApplySlice() {
   }
   held_bytes_ -= bytes;
   ApplyNow(slice);
-  Release();
 }
 
 void ApplyStage::ApplyNow(const std::vector<raft::Entry>& entries) {
@@ -143,6 +174,7 @@ void ApplyStage::OnInstalled() {
     held_.pop_front();
   }
   removed_told_ = store_->compacted_physically();
+  if (awaiting_room_) OnRoom();  // of an engine that is gone
   ScheduleWatches();
   ScheduleCompaction();
   AnswerCompactionWaiters();
@@ -196,7 +228,7 @@ void ApplyStage::ScheduleCompaction() {
 }
 
 void ApplyStage::RunCompaction() {
-  store_->CompactStep();
+  if (store_->HasRoom()) store_->CompactStep();
   ScheduleCompaction();
   TellRemoved();
   AnswerCompactionWaiters();

@@ -21,6 +21,8 @@ namespace conclave::server {
 struct ApplyStageOptions {
   Duration compaction_pause = Milliseconds(1);  // between two slices of removal
   int64_t removed_revisions_min = 10'000;       // of which Observer::removed is told together
+  // Held for want of room in the store; beyond it this lane waits for the disk.
+  size_t held_bytes_max = 64 << 20;
 };
 
 class ApplyStage {
@@ -40,7 +42,9 @@ class ApplyStage {
   ApplyStage(const ApplyStage&) = delete;
   ApplyStage& operator=(const ApplyStage&) = delete;
 
-  // Rule R2: in order. Applies at once, but for what is held.
+  // Rule R2: in order. Applies at once, but for what is held. While the store has no room, because
+  // the disk is behind, entries are held too: heartbeats, votes and acknowledgements go on. That
+  // member is behind then, and who proposes to it is refused at some point (Node::Propose).
   void Apply(std::vector<raft::Entry> entries);
 
   // From now on entries are kept instead of applied, until Release: the state is about to be
@@ -71,7 +75,12 @@ class ApplyStage {
 
  private:
   void ApplyNow(const std::vector<raft::Entry>& entries);
+  void ApplyHeld();
   void ApplySlice();
+  void ScheduleSlice();
+  // If not, held entries go on once there is.
+  bool HasRoom();
+  void OnRoom();
   void ApplyOne(const raft::Entry& entry, size_t& bytes);
   void ApplyCommand(const raft::Entry& entry);
   void ApplyConfiguration(const raft::Entry& entry);
@@ -106,6 +115,7 @@ class ApplyStage {
   std::deque<raft::Entry> held_;
   size_t held_bytes_ = 0;
   bool slice_posted_ = false;
+  bool awaiting_room_ = false;
   std::optional<raft::LogIndex> given_;
   std::vector<Result> results_;  // of this drain, handed over after its commit
   bool watches_posted_ = false;

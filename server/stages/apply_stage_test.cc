@@ -22,6 +22,24 @@ using ::testing::SizeIs;
 
 constexpr raft::NodeId kSelf{7};
 
+// One whose disk is behind as long as it is told so.
+class BehindEngine : public kv::MemoryEngine {
+ public:
+  bool HasRoom() const override { return !behind_; }
+  void AwaitRoom(absl::AnyInvocable<void()> then) override {
+    ASSERT_TRUE(behind_);
+    awaited_ = std::move(then);
+  }
+  void SetBehind(bool behind) {
+    behind_ = behind;
+    if (!behind && awaited_) std::exchange(awaited_, nullptr)();
+  }
+
+ private:
+  bool behind_ = false;
+  absl::AnyInvocable<void()> awaited_;
+};
+
 class ApplyStageTest : public ::testing::Test {
  protected:
   ApplyStageTest() { proposer_.OnRoleChange({raft::RoleName::kLeader, raft::Term(3), kSelf}); }
@@ -50,6 +68,9 @@ class ApplyStageTest : public ::testing::Test {
             .kind = kind,
             .payload = std::move(payload)};
   }
+  raft::Entry NextPut(const std::string& key) {
+    return Next(raft::EntryKind::kCommand, Propose(kv::CommandKind::kPut, Put(key)));
+  }
   raft::Entry NextConfiguration(std::string_view context) {
     configuration_.voters.push_back(raft::NodeId(100 + last_));
     return Next(raft::EntryKind::kConfiguration,
@@ -57,14 +78,14 @@ class ApplyStageTest : public ::testing::Test {
   }
 
   ManualExecutor lane_;
-  kv::MemoryEngine engine_;
+  BehindEngine engine_;
   std::unique_ptr<kv::Store> store_ = *kv::Store::Open(&engine_, {}, {});
   Proposer proposer_{{.member = kSelf}, &lane_, [] {}};
   std::vector<raft::LogIndex> entries_;
   std::vector<raft::LogIndex> applied_;
   int removed_ = 0;
   ApplyStage stage_{
-      {.removed_revisions_min = 4},
+      {.removed_revisions_min = 4, .held_bytes_max = 1000},
       &lane_,
       store_.get(),
       &proposer_,
@@ -106,6 +127,59 @@ TEST_F(ApplyStageTest, ManyRemovedRevisionsAreToldOfTogether) {
   EXPECT_EQ(removed_, 1);
   compact(7);
   EXPECT_EQ(removed_, 2);
+}
+
+TEST_F(ApplyStageTest, EntriesAreHeldUntilThereIsRoomForThem) {
+  engine_.SetBehind(true);
+  stage_.Apply({NextPut("a")});
+  stage_.Apply({NextPut("b"), NextPut("c")});
+  lane_.Advance(Seconds(1));
+  EXPECT_THAT(applied_, ElementsAre());
+  EXPECT_THAT(answers_, SizeIs(0));
+  engine_.SetBehind(false);
+  stage_.Apply({NextPut("d")});
+  EXPECT_THAT(applied_, ElementsAre()) << "before what came earlier";
+  lane_.Advance(Duration::zero());
+  EXPECT_THAT(entries_, SizeIs(4));
+  EXPECT_THAT(answers_, SizeIs(4));
+  EXPECT_FALSE(stage_.behind());
+  stage_.Apply({NextPut("e")});
+  EXPECT_THAT(answers_, SizeIs(5)) << "at once again";
+}
+
+TEST_F(ApplyStageTest, RoomThatIsGoneAgainIsAwaitedAgain) {
+  engine_.SetBehind(true);
+  stage_.Apply({NextPut("a")});
+  engine_.SetBehind(false);
+  engine_.SetBehind(true);
+  lane_.Advance(Seconds(10));
+  EXPECT_THAT(applied_, ElementsAre());
+  engine_.SetBehind(false);
+  lane_.Advance(Duration::zero());
+  EXPECT_THAT(applied_, ElementsAre(raft::LogIndex(1)));
+}
+
+TEST_F(ApplyStageTest, WhatIsHeldForWantOfRoomIsBounded) {
+  engine_.SetBehind(true);
+  for (int i = 0; i < 100; ++i) {
+    stage_.Apply({NextPut(std::string(100, 'k'))});
+    EXPECT_LE(stage_.held_bytes(), 1000u);
+  }
+  EXPECT_THAT(applied_, SizeIs(::testing::Gt(0u)));
+}
+
+TEST_F(ApplyStageTest, RemovalOfCompactedRevisionsWaitsForRoom) {
+  for (int i = 0; i < 3; ++i) stage_.Apply({NextPut("a")});
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(3);
+  stage_.Apply({Next(raft::EntryKind::kCommand,
+                     Propose(kv::CommandKind::kCompact, request.SerializeAsString()))});
+  engine_.SetBehind(true);
+  lane_.Advance(Seconds(10));
+  EXPECT_LT(store_->compacted_physically(), 3);
+  engine_.SetBehind(false);
+  lane_.Advance(Seconds(1));
+  EXPECT_EQ(store_->compacted_physically(), 3);
 }
 
 TEST_F(ApplyStageTest, AChangeOfMembershipIsAnsweredLikeAnyCommand) {
