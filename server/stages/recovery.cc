@@ -9,6 +9,7 @@
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/text.h"
+#include "raft/core/configuration.h"
 
 namespace conclave::server {
 
@@ -33,10 +34,22 @@ absl::Status PartIsMissing(const raft::WalContents& found, LogIndex applied) {
                   (found.snapshot_index + found.entries.size()).value(), applied.value()));
 }
 
+// The newest in the log, which is in force whether it is committed or not (thesis 4.1). The log may
+// begin before the cluster grew.
+raft::Configuration LatestConfiguration(const raft::WalContents& found) {
+  const auto newest = std::find_if(
+      found.entries.rbegin(), found.entries.rend(),
+      [](const raft::Entry& entry) { return entry.kind == raft::EntryKind::kConfiguration; });
+  if (newest == found.entries.rend()) return found.configuration;
+  const auto entry = raft::DecodeConfigurationEntry(newest->payload.view());
+  return entry.ok() ? entry->configuration : found.configuration;
+}
+
 bool HasOtherVoters(const raft::WalContents& found, raft::NodeId member) {
-  const std::vector<raft::NodeId>& voters = found.configuration.voters;
-  return std::any_of(voters.begin(), voters.end(),
-                     [member](raft::NodeId voter) { return voter != member; });
+  const raft::Configuration latest = LatestConfiguration(found);
+  const std::vector<raft::NodeId> members = latest.Members();
+  return std::any_of(members.begin(), members.end(),
+                     [&](raft::NodeId other) { return other != member && latest.IsVoter(other); });
 }
 
 // A durable one that holds nothing.

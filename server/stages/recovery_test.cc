@@ -220,6 +220,26 @@ TEST_F(DamagedEngineTest, AMemberAloneIsRefused) {
               testing::HasSubstr("the log begins at entry 6"));
 }
 
+// The log begins when the member was alone, and its newest configuration counts.
+TEST_F(DamagedEngineTest, AMemberOfAClusterThatHasGrownSinceIsNotAlone) {
+  raft::WalContents log = Log(5, 9, 2);
+  log.configuration = {.voters = {NodeId(1)}, .outgoing = {}, .learners = {}};
+  const auto set = [&log](size_t position, const raft::Configuration& configuration) {
+    log.entries[position].kind = raft::EntryKind::kConfiguration;
+    log.entries[position].payload = Bytes::Copy(raft::EncodeConfigurationEntry(configuration, ""));
+  };
+  set(1, kChanged);
+  EXPECT_TRUE(Open(log).ok());
+  EXPECT_THAT(note_, testing::HasSubstr("the state is fetched"));
+  kv::MemoryEngine empty;
+  const auto store = *kv::Store::Open(&empty, {}, {});
+  EXPECT_TRUE(Recover(log, *store, NodeId(1))->state_lost);
+  set(2, {.voters = {NodeId(1)}, .outgoing = {NodeId(1), NodeId(2)}, .learners = {}});
+  EXPECT_TRUE(Open(log).ok()) << "who is about to go has the state as well";
+  set(3, {.voters = {NodeId(1)}, .outgoing = {}, .learners = {NodeId(2)}});
+  EXPECT_TRUE(absl::IsDataLoss(Open(log).status())) << "it is alone again";
+}
+
 TEST_F(RecoveryTest, EndThatIsKnownToBeLostStaysUnknown) {
   Apply(9, 2);
   raft::WalContents log = Log(5, 12, 2);
