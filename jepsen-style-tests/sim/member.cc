@@ -315,6 +315,10 @@ void Member::OnProcessEnded(const ProcessEnded& end) {
   world_->BurySoon(*this);
 }
 
+void Member::AfterEvent() {
+  if (process_->store != nullptr) engine_damaged_ = process_->store->lost();
+}
+
 void Member::BuryIfDead() {
   if (!running() || !silent()) return;
   End(disk_.fuse_blown() ? EndOfProcess::kCrash : EndOfProcess::kKill);

@@ -80,6 +80,9 @@ class Member {
   // Nothing it says may get out: it does not run, or is dead and does not know (the fuse of its
   // disk has blown, or it ended itself in the present event).
   bool silent() const;
+  // An event of its is over, and it lives: what that installed is on the disk, whatever comes
+  // later.
+  void AfterEvent();
   // Ends it if that is so; the world calls this after its event.
   void BuryIfDead();
 

@@ -151,6 +151,7 @@ void World::AfterEvent(Member& member) {
   trace_->Mix(member.id().value());
   trace_->Mix(static_cast<uint64_t>(NowNs()));
   if (member.silent()) return BurySoon(member);
+  member.AfterEvent();
   invariants_.AfterEvent(member.id(), member.node().core());
   if (damaged_.contains(member.position()) && !member.node().Status().incomplete) {
     damaged_.erase(member.position());
