@@ -201,7 +201,7 @@ class LevelDbEngine : public Engine {
   // Has what is in the buffer flushed, after the flush under way if there is one; the number of the
   // flush with which all of it is durable. With mutex_ held, as `lock`.
   uint64_t RequestFlush(std::unique_lock<std::mutex>& lock);
-  // Both with mutex_ held.
+  // These with mutex_ held.
   bool StartFlush();
   bool HasRoomLocked() const;
   bool flushing() const { return flushes_started_ != flushes_ended_; }
