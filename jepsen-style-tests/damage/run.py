@@ -45,6 +45,8 @@ def spoil(path: str) -> None:
         with open(path, "r+b", buffering=0) as table:
             for at in range(0, os.fstat(table.fileno()).st_size - FOOTER_BYTES, 256):
                 byte = os.pread(table.fileno(), 1, at)
+                if not byte:
+                    break  # compacted away meanwhile: its space goes part by part
                 os.pwrite(table.fileno(), bytes([byte[0] ^ 0xff]), at)
     except FileNotFoundError:
         pass  # compacted away meanwhile
