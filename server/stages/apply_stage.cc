@@ -40,7 +40,7 @@ void ApplyStage::Apply(std::vector<raft::Entry> entries) {
     held_.push_back(std::move(entry));
   }
   // About as much goes as has come.
-  if (awaiting_room_ && held_bytes_ > options_.held_bytes_max) ApplyHeld();
+  if (!holding_ && awaiting_room_ && held_bytes_ > options_.held_bytes_max) ApplyHeld();
 }
 
 bool ApplyStage::HasRoom() {

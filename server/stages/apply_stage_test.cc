@@ -168,6 +168,20 @@ TEST_F(ApplyStageTest, WhatIsHeldForWantOfRoomIsBounded) {
   EXPECT_THAT(applied_, SizeIs(::testing::Gt(0u)));
 }
 
+TEST_F(ApplyStageTest, NothingIsAppliedWhileItIsHeldForAnotherStateHoweverMuchThatIs) {
+  engine_.SetBehind(true);
+  stage_.Apply({NextPut("a")});
+  stage_.Hold();
+  for (int i = 0; i < 100; ++i) stage_.Apply({NextPut(std::string(100, 'k'))});
+  EXPECT_THAT(applied_, ElementsAre());
+  engine_.SetBehind(false);
+  lane_.Advance(Seconds(1));
+  EXPECT_THAT(applied_, ElementsAre());
+  stage_.Release();
+  lane_.Advance(Duration::zero());
+  EXPECT_THAT(entries_, SizeIs(101));
+}
+
 TEST_F(ApplyStageTest, RemovalOfCompactedRevisionsWaitsForRoom) {
   for (int i = 0; i < 3; ++i) stage_.Apply({NextPut("a")});
   etcdserverpb::CompactionRequest request;
