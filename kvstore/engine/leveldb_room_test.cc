@@ -93,7 +93,15 @@ TEST_F(LevelDbRoomTest, WhoAsksIsToldOnceThereIsRoom) {
 
 TEST_F(LevelDbRoomTest, AFlushThatIsAskedForMeanwhileHasAllThatWasWritten) {
   Fill();
-  other_->Post([this] { engine_->Flush(); });
+  Write();
+  std::latch asks(1);
+  other_->Post([&] {
+    asks.count_down();
+    engine_->Flush();
+  });
+  asks.wait();
+  // The disk stands still, so it is asked for while the first flush is under way.
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // tidy: allow(determinism) threads
   LetDiskGoOn();
   other_.reset();
   engine_.reset();
