@@ -136,6 +136,7 @@ struct Http2ClientCallbacks {
     if (call == nullptr) return 0;
     absl::Status status;
     if (call->grpc_status_ < 0) {
+      // So does nghttp2 close what was waiting to leave when the server said GOAWAY.
       status = error == NGHTTP2_REFUSED_STREAM
                    ? absl::UnavailableError("the server refused the stream")
                    : absl::InternalError(fmt::format("no grpc-status, HTTP/2 error {}", error));
@@ -143,18 +144,6 @@ struct Http2ClientCallbacks {
       status = absl::Status(static_cast<absl::StatusCode>(call->grpc_status_), call->grpc_message_);
     }
     static_cast<Http2Connection*>(user)->End(call, status);
-    return 0;
-  }
-
-  // A request that was waiting to leave when the server said GOAWAY.
-  static int OnFrameNotSent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
-    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-    auto* const connection = static_cast<Http2Connection*>(user);
-    for (Http2Call* call : connection->calls_) {
-      if (call->stream_ != frame->hd.stream_id) continue;
-      connection->End(call, absl::UnavailableError("the server is going away"));
-      return 0;
-    }
     return 0;
   }
 
@@ -237,6 +226,7 @@ void Http2Connection::Cancel(Http2Call* call, const absl::Status& status) {
 }
 
 void Http2Connection::End(Http2Call* call, const absl::Status& status) {
+  CHECK(call->place_ < calls_.size() && calls_[call->place_] == call);  // it ends once
   calls_[call->place_] = calls_.back();
   calls_[call->place_]->place_ = call->place_;
   calls_.pop_back();
@@ -273,8 +263,6 @@ void Http2Connection::OpenSession() {
                                                             Http2ClientCallbacks::OnDataChunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
                                                          Http2ClientCallbacks::OnStreamClose);
-  nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks,
-                                                           Http2ClientCallbacks::OnFrameNotSent);
   nghttp2_option* option = nullptr;
   CHECK(nghttp2_option_new(&option) == 0);
   nghttp2_option_set_peer_max_concurrent_streams(option, 1'000'000);

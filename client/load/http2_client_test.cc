@@ -5,9 +5,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <atomic>
 #include <functional>
+#include <thread>
 
 #include "kvstore/proto/rpc.grpc.pb.h"
 
@@ -70,6 +73,75 @@ class TestServer {
   CountingWatch watch_;
   Kv kv_;
   std::unique_ptr<grpc::Server> server_;
+};
+
+// Answers the second call of its only connection and says GOAWAY in the same write; the first stays
+// open, so that the client does not go, too.
+class LeavingServer {
+ public:
+  LeavingServer() : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(listener_, any, size), 0);
+    EXPECT_EQ(listen(listener_, 1), 0);
+    EXPECT_EQ(getsockname(listener_, any, &size), 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { Serve(); });
+  }
+  ~LeavingServer() {
+    thread_.join();
+    close(listener_);
+  }
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  static constexpr std::size_t kFrameHeader = 9;
+  static constexpr unsigned char kData = 0x0, kHeaders = 0x1, kSettings = 0x4, kGoaway = 0x7;
+  static constexpr unsigned char kEndStream = 0x1, kEndHeaders = 0x4;
+  static constexpr unsigned char kSecond = 3;  // its stream
+
+  static std::string Frame(unsigned char type, unsigned char flags, unsigned char stream,
+                           const std::string& payload) {
+    const unsigned char header[kFrameHeader] = {
+        0, 0, static_cast<unsigned char>(payload.size()), type, flags, 0, 0, 0, stream};
+    return std::string(reinterpret_cast<const char*>(header), kFrameHeader) + payload;
+  }
+
+  std::string Receive(int connection, std::size_t size) {
+    std::string bytes(size, '\0');
+    const ssize_t got = recv(connection, bytes.data(), size, MSG_WAITALL);
+    return got == static_cast<ssize_t>(size) ? bytes : "";
+  }
+
+  void Serve() {
+    const int connection = accept(listener_, nullptr, nullptr);
+    EXPECT_EQ(Receive(connection, kPreface.size()), kPreface);
+    for (std::string header; !(header = Receive(connection, kFrameHeader)).empty();) {
+      const auto byte = [&](int i) { return static_cast<unsigned char>(header[i]); };
+      Receive(connection, std::size_t{byte(0)} << 16 | std::size_t{byte(1)} << 8 | byte(2));
+      if (byte(3) != kData || byte(8) != kSecond) continue;
+      // ":status: 200" of the static table and "grpc-status: 0" as it stands (RFC 7541, 6.2.2);
+      // the last stream that was seen and no error (RFC 9113, 6.8).
+      const std::string reply = Frame(kSettings, 0, 0, "") +
+                                Frame(kHeaders, kEndStream | kEndHeaders, kSecond,
+                                      std::string("\x88\0\x0bgrpc-status\x01"
+                                                  "0",
+                                                  16)) +
+                                Frame(kGoaway, 0, 0, std::string("\0\0\0\x03\0\0\0\0", 8));
+      EXPECT_EQ(send(connection, reply.data(), reply.size(), 0),
+                static_cast<ssize_t>(reply.size()));
+    }
+    close(connection);
+  }
+
+  const int listener_;
+  int port_ = 0;
+  std::thread thread_;
 };
 
 // Keeps what comes.
@@ -168,6 +240,33 @@ TEST(Http2ClientTest, AServerThatStopsEndsWhatIsOpen) {
   server.reset();
   ASSERT_TRUE(TurnUntil(loop, [&] { return !call.ends.empty(); }));
   EXPECT_FALSE(call.ends.front().ok());
+}
+
+TEST(Http2ClientTest, CallsThatWaitedToLeaveWhenTheServerSaidGoawayEndOnce) {
+  const LeavingServer server;
+  TestCall waiting[2];
+  TestCall kept;
+  struct Answered : TestCall {
+    void OnEnd(const absl::Status& status) override {
+      TestCall::OnEnd(status);
+      then();
+    }
+    std::function<void()> then;
+  } answered;
+  Http2Loop loop({server.address()}, 1);
+  answered.then = [&] {  // GOAWAY was not read yet
+    for (TestCall& call : waiting) loop.connection(0).Start(&call, kPutMethod, "", /*last=*/true);
+  };
+  loop.connection(0).Start(&kept, kPutMethod, "", /*last=*/true);
+  loop.connection(0).Start(&answered, kPutMethod, "", /*last=*/true);
+  ASSERT_TRUE(TurnUntil(loop, [&] { return !waiting[1].ends.empty(); }));
+  for (int i = 0; i < 5; ++i) loop.Turn(std::chrono::milliseconds(5));
+  EXPECT_THAT(answered.ends, ElementsAre(absl::OkStatus()));
+  for (const TestCall& call : waiting) {
+    ASSERT_EQ(call.ends.size(), 1u);
+    EXPECT_EQ(call.ends.front().code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_TRUE(kept.open());
 }
 
 TEST(Http2ClientTest, ACancelledCallEndsAtOnceAndOnce) {
