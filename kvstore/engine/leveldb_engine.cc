@@ -246,7 +246,9 @@ class LevelDbEngine : public Engine {
   // Unless drained.
   std::unique_ptr<PosixExecutor> flusher_;
   std::unique_ptr<PosixExecutor> reclaimer_;
-  // The flusher's: rows of history that were deleted since their space was last asked for.
+  // The flusher's: kept for its buffer, which is as large as what is flushed.
+  leveldb::WriteBatch flushed_batch_;
+  // Likewise: rows of history that were deleted since their space was last asked for.
   size_t history_deletes_ = 0;
   std::string last_history_delete_;
   std::atomic<bool> reclaiming_ = false;
@@ -393,7 +395,8 @@ void LevelDbEngine::FlushSealed() {
 }
 
 bool LevelDbEngine::WriteTable(const SortedRun& sealed, bool history) {
-  leveldb::WriteBatch batch;
+  leveldb::WriteBatch& batch = flushed_batch_;
+  batch.Clear();
   bool empty = true;
   const size_t history_begin =
       history_from_.empty() ? sealed.size() : sealed.LowerBound(history_from_);

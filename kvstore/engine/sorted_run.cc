@@ -7,6 +7,13 @@
 #include "raft/base/seeded_bug.h"
 
 namespace conclave::kv {
+namespace {
+
+// Rows of the older of two runs one after the other, when it looks as if there were many more: keys
+// of history only grow, so those of the older run are all below the newer one's.
+constexpr size_t kStreak = 8;
+
+}  // namespace
 
 SortedRun::SortedRun(const WriteBatch& batch) {
   struct Change {
@@ -51,8 +58,17 @@ SortedRun::SortedRun(const SortedRun& newer, const SortedRun& older) {
   keys_.reserve(newer.keys_.size() + older.keys_.size());
   size_t i = 0;
   size_t j = 0;
+  size_t streak = 0;  // of rows of the older one
   while (i < newer.size() && j < older.size()) {
+    if (streak == kStreak) {
+      const size_t end = older.LowerBound(newer.key(i), j);
+      AppendRows(older, j, end);
+      j = end;
+      streak = 0;
+      continue;
+    }
     const int order = newer.key(i).compare(older.key(j));
+    streak = order > 0 ? streak + 1 : 0;
     if (SEEDED_BUG(kBufferedDeleteMerged) && order == 0 && newer.is_delete(i)) {
       ++i;
       ++j;
@@ -63,8 +79,8 @@ SortedRun::SortedRun(const SortedRun& newer, const SortedRun& older) {
       Append(older, j++);
     }
   }
-  while (i < newer.size()) Append(newer, i++);
-  while (j < older.size()) Append(older, j++);
+  AppendRows(newer, i, newer.size());
+  AppendRows(older, j, older.size());
   buffers_.reserve(newer.buffers_.size() + older.buffers_.size());
   buffers_ = newer.buffers_;
   buffers_.insert(buffers_.end(), older.buffers_.begin(), older.buffers_.end());
@@ -77,8 +93,20 @@ void SortedRun::Append(const SortedRun& from, size_t row) {
   keys_.append(from.key(row));
 }
 
-size_t SortedRun::LowerBound(std::string_view key) const {
-  size_t begin = 0;
+void SortedRun::AppendRows(const SortedRun& from, size_t begin, size_t end) {
+  if (begin == end) return;
+  const size_t keys_begin = from.rows_[begin].key;
+  const size_t keys_end = end < from.size() ? from.rows_[end].key : from.keys_.size();
+  const size_t keys_to = keys_.size();
+  for (size_t row = begin; row < end; ++row) {
+    Row copy = from.rows_[row];
+    copy.key = static_cast<uint32_t>(keys_to + (copy.key - keys_begin));
+    rows_.push_back(copy);
+  }
+  keys_.append(from.keys_, keys_begin, keys_end - keys_begin);
+}
+
+size_t SortedRun::LowerBound(std::string_view key, size_t begin) const {
   size_t end = rows_.size();
   while (begin < end) {
     const size_t middle = begin + (end - begin) / 2;

@@ -30,7 +30,7 @@ class SortedRun {
   std::string_view value(size_t row) const { return {rows_[row].value, rows_[row].value_size}; }
 
   // The first row whose key is not below `key`; size() if there is none.
-  size_t LowerBound(std::string_view key) const;
+  size_t LowerBound(std::string_view key) const { return LowerBound(key, 0); }
 
  private:
   struct Row {
@@ -42,7 +42,10 @@ class SortedRun {
   size_t KeySize(size_t row) const {
     return (row + 1 < rows_.size() ? rows_[row + 1].key : keys_.size()) - rows_[row].key;
   }
+  // Of the rows from `begin` on.
+  size_t LowerBound(std::string_view key, size_t begin) const;
   void Append(const SortedRun& from, size_t row);
+  void AppendRows(const SortedRun& from, size_t begin, size_t end);
 
   // Keys lie side by side, for merges and searches go through them; values stay where the batches
   // had them, whose bytes all runs share that were made of them.

@@ -52,6 +52,27 @@ TEST(SortedRunTest, TheNewerOfTwoRunsCountsAndDeletesStay) {
             (Changes{{"a", "old"}, {"b", "new"}, {"c", "new"}, {"d", std::nullopt}}));
 }
 
+TEST(SortedRunTest, LongStretchesOfEitherRunStayInOrder) {
+  Random random(4);
+  for (int round = 0; round < Scaled(200); ++round) {
+    Changes expected;
+    std::vector<std::unique_ptr<SortedRun>> runs;
+    for (const std::string value : {"older", "newer"}) {
+      WriteBatch batch;
+      for (int stretch = 0; stretch < 6; ++stretch) {
+        const uint64_t first = random.Between(1'000, 1'200);
+        for (uint64_t i = random.Below(40); i > 0; --i) {
+          const std::string key = std::to_string(first + i);
+          batch.Put(key, value);
+          expected[key] = value;
+        }
+      }
+      runs.push_back(std::make_unique<SortedRun>(batch));
+    }
+    ASSERT_EQ(ChangesIn(SortedRun(*runs[1], *runs[0])), expected) << round;
+  }
+}
+
 TEST(SortedRunTest, LowerBoundIsTheFirstKeyThatIsNotBelow) {
   const SortedRun run(BatchOf({{"b", "1"}, {"d", "1"}}));
   const struct {

@@ -17,8 +17,13 @@ constexpr char kTerminator = '\x01';
 
 constexpr std::string_view kFromKey("\0", 1);
 
-void AppendOrdered32(uint32_t value, std::string& out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+template <typename Number>
+void AppendOrdered(Number value, std::string& out) {
+  char bytes[sizeof value];
+  for (size_t i = 0; i < sizeof value; ++i) {
+    bytes[i] = static_cast<char>(value >> 8 * (sizeof value - 1 - i));
+  }
+  out.append(bytes, sizeof value);
 }
 
 uint32_t LoadOrdered32(const char* at) {
@@ -34,9 +39,7 @@ uint32_t SubOf(Revision revision) {
 
 }  // namespace
 
-void AppendOrdered64(uint64_t value, std::string& out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
-}
+void AppendOrdered64(uint64_t value, std::string& out) { AppendOrdered(value, out); }
 
 uint64_t LoadOrdered64(const char* at) {
   uint64_t value = 0;
@@ -52,22 +55,23 @@ void SetLatestKey(std::string_view key, std::string& out) {
 void SetHistoryKey(Revision revision, std::string& out) {
   out.assign(1, kHistoryPrefix);
   AppendOrdered64(static_cast<uint64_t>(revision.main), out);
-  AppendOrdered32(SubOf(revision), out);
+  AppendOrdered(SubOf(revision), out);
 }
 
 void SetPointerPrefix(std::string_view key, std::string& out) {
   out.assign(1, kPointerPrefix);
-  for (char c : key) {
-    out.push_back(c);
-    if (c == kEscape) out.push_back(kEscapedZero);
+  for (size_t zero; (zero = key.find(kEscape)) != key.npos; key.remove_prefix(zero + 1)) {
+    out.append(key.substr(0, zero + 1));
+    out.push_back(kEscapedZero);
   }
+  out.append(key);
   out.push_back(kEscape);
   out.push_back(kTerminator);
 }
 
 void AppendPointerRevision(Revision revision, std::string& out) {
   AppendOrdered64(~static_cast<uint64_t>(revision.main), out);
-  AppendOrdered32(~SubOf(revision), out);
+  AppendOrdered(~SubOf(revision), out);
 }
 
 std::string LatestKey(std::string_view key) {
