@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/compaction.h"
 #include "kvstore/mvcc/txn.h"
@@ -89,6 +90,12 @@ ApplyResult MvccStore::ApplyCommand(const Command& command, bool want_response) 
   Fatal("a log entry holds an unknown kind of command");
 }
 
+bool MvccStore::IsCold(const CachedOnly& cached_only) {
+  cold_ = cached_only.missed() && !SEEDED_BUG(kColdPutApplied);
+  if (cold_) SIM_REACHED("kv.apply.cold");
+  return cold_;
+}
+
 ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
   Parse(request, put_);
   if (SEEDED_BUG(kPutSpoiled) && want_response && position_.index % 16 == 0) put_.set_value("");
@@ -97,10 +104,16 @@ ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
     result.status = ErrNoSpace();
     return result;
   }
-  result.status = CheckPut(*keys_, lessor_, put_);
+  std::optional<std::string> stored;
+  {
+    const CachedOnly cached_only(!may_wait_);
+    result.status = CheckPut(*keys_, lessor_, put_);
+    if (result.status.ok()) stored = keys_->latest.Get(put_.key());
+    if (IsCold(cached_only)) return result;
+  }
   if (!result.status.ok()) return result;
   WriteTxn write(keys_.get(), &lessor_);
-  write.Put(put_, Wanted<etcdserverpb::PutResponse>(want_response, result));
+  write.Put(put_, stored, Wanted<etcdserverpb::PutResponse>(want_response, result));
   write.Finish();
   return result;
 }
@@ -111,6 +124,11 @@ ApplyResult MvccStore::ApplyDeleteRange(std::string_view request, bool want_resp
   if (SEEDED_BUG(kDeleteNeedsSpace) && alarms_.IsOn(etcdserverpb::NOSPACE)) {
     result.status = ErrNoSpace();
     return result;
+  }
+  if (!may_wait_ && delete_range_.range_end().empty()) {
+    const CachedOnly cached_only;
+    keys_->latest.LookUp(delete_range_.key());
+    if (IsCold(cached_only)) return result;
   }
   WriteTxn write(keys_.get(), &lessor_);
   write.DeleteRange(delete_range_,
@@ -130,9 +148,57 @@ ApplyResult MvccStore::ApplyTransaction(std::string_view request, bool want_resp
     SIM_REACHED("kv.txn.reads_past");
     WriteOut();
   }
-  result.status = ApplyTxn(keys_.get(), &lessor_, txn,
-                           Wanted<etcdserverpb::TxnResponse>(want_response, result));
+  PreparedTxn prepared(&txn);
+  {
+    const CachedOnly cached_only(!may_wait_);
+    result.status = prepared.Prepare(*keys_, lessor_);
+    if (IsCold(cached_only)) return result;
+  }
+  if (!result.status.ok()) return result;
+  prepared.Apply(keys_.get(), &lessor_, Wanted<etcdserverpb::TxnResponse>(want_response, result));
   return result;
+}
+
+// ---- What commands look up. ----
+
+std::vector<ColdRead> MvccStore::ColdReadsOf(const std::vector<std::string_view>& keys) const {
+  std::vector<ColdRead> reads;
+  for (const std::string_view key : keys) {
+    const CachedOnly cached_only;
+    keys_->latest.LookUp(key);
+    if (!cached_only.missed()) continue;
+    reads.push_back([engine = engine_, latest_key = LatestKey(key)] { engine->Get(latest_key); });
+  }
+  return reads;
+}
+
+std::vector<ColdRead> MvccStore::ColdReads(std::string_view command) const {
+  const absl::StatusOr<Command> decoded = DecodeCommand(command);
+  if (!decoded.ok()) return {};
+  switch (decoded->header.kind) {
+    case CommandKind::kPut:
+      return ColdReadsOf({Parse<etcdserverpb::PutRequest>(decoded->request).key()});
+    case CommandKind::kDeleteRange: {
+      const auto request = Parse<etcdserverpb::DeleteRangeRequest>(decoded->request);
+      if (request.range_end().empty()) return ColdReadsOf({request.key()});
+      return {};
+    }
+    case CommandKind::kTxn:
+      return ColdReads(Parse<TxnRequest>(decoded->request));
+    default:
+      return {};
+  }
+}
+
+std::optional<std::vector<ColdRead>> MvccStore::ColdReads(
+    const etcdserverpb::RangeRequest& request) const {
+  const bool present = request.revision() <= 0 || request.revision() == keys_->revision;
+  if (!present || !request.range_end().empty()) return std::nullopt;
+  return ColdReadsOf({request.key()});
+}
+
+std::vector<ColdRead> MvccStore::ColdReads(const TxnRequest& request) const {
+  return ColdReadsOf(KeysLookedUp(request));
 }
 
 ApplyResult MvccStore::ApplyCompact(std::string_view request) {

@@ -175,6 +175,7 @@ void MvccStore::BeginEntry(uint64_t index) {
   CHECK(index == position_.index + 1);
   entry_begin_ = keys_->drain.batch().encoded().size();
   keys_->replaced_sum = 0;
+  keys_->drain.SetWantsEvents(watches_->any_streams() || options_.recorder != nullptr);
 }
 
 void MvccStore::EndEntry(uint64_t index, uint64_t term, const absl::Status& outcome) {
@@ -196,6 +197,17 @@ ApplyResult MvccStore::Apply(uint64_t index, uint64_t term, std::string_view com
                              bool want_response) {
   BeginEntry(index);
   ApplyResult result = ApplyEncoded(index, command, want_response);
+  EndEntry(index, term, result.status);
+  return result;
+}
+
+std::optional<ApplyResult> MvccStore::ApplyIfCached(uint64_t index, uint64_t term,
+                                                    std::string_view command, bool want_response) {
+  BeginEntry(index);
+  may_wait_ = false;
+  ApplyResult result = ApplyEncoded(index, command, want_response);
+  may_wait_ = true;
+  if (std::exchange(cold_, false)) return std::nullopt;
   EndEntry(index, term, result.status);
   return result;
 }
@@ -235,6 +247,7 @@ ApplyResult MvccStore::ApplyOnce(uint64_t index, const Command& command, bool wa
   }
   // With its response on every member, for it is part of the state.
   ApplyResult result = ApplyCommand(command, /*want_response=*/true);
+  if (cold_) return result;
   results_.Keep(index, command, result, keys_->drain.batch());
   return result;
 }
@@ -250,6 +263,7 @@ void MvccStore::WriteOut() {
   state.position.term = position_.term;
   keys_->drain.batch().Put(kStateKey, EncodeState(state));
   keys_->drain.WriteOut(*engine_, keys_->cache);
+  keys_->latest.OnWritten();
   entry_begin_ = 0;
   written_index_ = position_.index;
   BalanceCounts();
@@ -273,7 +287,11 @@ void MvccStore::Commit() {
   WriteOut();
   const std::vector<SharedRevisionEvents> events = keys_->drain.TakeEvents();
   if (!events.empty() && options_.recorder) options_.recorder(events);
-  if (!events.empty()) watches_->Publish(events);
+  if (!watches_->any_streams()) {
+    watches_->PassOver(keys_->revision);
+  } else if (!events.empty()) {
+    watches_->Publish(events);
+  }
   if (std::exchange(compacted_, false)) watches_->Compacted(keys_->compact_revision);
 }
 

@@ -9,6 +9,7 @@
 
 #include "kvstore/alarms.h"
 #include "kvstore/command.h"
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/members.h"
 #include "kvstore/mvcc/hash.h"
 #include "kvstore/mvcc/key_space.h"
@@ -33,6 +34,12 @@ class MvccStore final : public Store {
 
   ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                     bool want_response) override;
+  std::optional<ApplyResult> ApplyIfCached(uint64_t index, uint64_t term, std::string_view command,
+                                           bool want_response) override;
+  std::vector<ColdRead> ColdReads(std::string_view command) const override;
+  std::optional<std::vector<ColdRead>> ColdReads(
+      const etcdserverpb::RangeRequest& request) const override;
+  std::vector<ColdRead> ColdReads(const etcdserverpb::TxnRequest& request) const override;
   void ApplyNothing(uint64_t index, uint64_t term) override;
   ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
                                  std::string_view context, bool want_response) override;
@@ -90,6 +97,10 @@ class MvccStore final : public Store {
   void WriteOut();
   void BalanceCounts();
 
+  // Whether the command that is being applied has to wait, and so may not go on.
+  bool IsCold(const CachedOnly& cached_only);
+  std::vector<ColdRead> ColdReadsOf(const std::vector<std::string_view>& keys) const;
+
   ApplyResult ApplyEncoded(uint64_t index, std::string_view command, bool want_response);
   // A command with an identity: carried out unless its id has a result.
   ApplyResult ApplyOnce(uint64_t index, const Command& command, bool want_response);
@@ -125,6 +136,9 @@ class MvccStore final : public Store {
   uint64_t written_index_ = 0;  // the engine's position
   bool compacted_ = false;      // in this drain
   std::unique_ptr<WatchHub> watches_;
+
+  bool may_wait_ = true;  // for the disk, in the command that is being applied
+  bool cold_ = false;     // it would have to
 
   // Parsed into again and again, for their buffers.
   etcdserverpb::PutRequest put_;

@@ -91,6 +91,8 @@ struct HashResult {
 // Sums a state up as it was when this was made, however much there is: for another lane. The engine
 // must outlive it.
 using HashWork = absl::AnyInvocable<HashResult()>;
+// Likewise has the engine bring a record into memory.
+using ColdRead = absl::AnyInvocable<void()>;
 // Likewise reads a range, whole.
 using RangeWork = absl::AnyInvocable<void(etcdserverpb::RangeResponse* response)>;
 
@@ -111,6 +113,18 @@ class Store : public History {
   // state change is the same.
   virtual ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                             bool want_response) = 0;
+  // As Apply, but with nothing done, and nothing returned, if what the command looks up is not in
+  // memory: then somebody runs its ColdReads, and Apply need not wait long. One that looks up a
+  // range, or reads the past, may wait all the same.
+  virtual std::optional<ApplyResult> ApplyIfCached(uint64_t index, uint64_t term,
+                                                   std::string_view command,
+                                                   bool want_response) = 0;
+  // What brings the single keys into memory that the command, or the request, looks up in the
+  // present state, and that are not there yet. Of a range nothing if it is not one such key.
+  virtual std::vector<ColdRead> ColdReads(std::string_view command) const = 0;
+  virtual std::optional<std::vector<ColdRead>> ColdReads(
+      const etcdserverpb::RangeRequest& request) const = 0;
+  virtual std::vector<ColdRead> ColdReads(const etcdserverpb::TxnRequest& request) const = 0;
   // A no-op.
   virtual void ApplyNothing(uint64_t index, uint64_t term) = 0;
   // A change of the raft configuration: remembers `configuration` as the position's, and applies
@@ -155,7 +169,7 @@ class Store : public History {
   virtual uint64_t installed_index() const = 0;
 
   // ---- Reads; the caller has made them linearizable if they must be. Errors are of the errors
-  // table. ----
+  // table. Who must not wait for the disk reads with a CachedOnly (engine/cached_only.h). ----
 
   virtual absl::Status Range(const etcdserverpb::RangeRequest& request,
                              etcdserverpb::RangeResponse* response) const = 0;

@@ -31,6 +31,9 @@ extern char** environ;
 namespace conclave::server {
 namespace {
 
+// Disks, above all remote ones, serve many reads in the time of one.
+constexpr int kDiskReadLanes = 16;
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "conclave: %s\n", std::string(MessageOf(status)).c_str());
   return 1;
@@ -153,8 +156,14 @@ int Serve(const ServerConfig& config) {
   // background.
   PosixExecutor background("background");
   PosixExecutor reads("reads");
+  std::vector<std::unique_ptr<PosixExecutor>> disk_reads;
+  ServerLanes lanes{.loop = &loop, .background = &background, .reads = &reads};
+  for (int i = 0; i < kDiskReadLanes; ++i) {
+    disk_reads.push_back(std::make_unique<PosixExecutor>("disk-read"));
+    lanes.disk_reads.push_back(disk_reads.back().get());
+  }
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config, &loop, &background, &reads, &clock, &*storage, join.seed, stop);
+      Server::Start(config, lanes, &clock, &*storage, join.seed, stop);
   if (!server.ok()) return Fail(server.status());
   running = server->get();
   ScheduleThisThread(Scheduling::kPrompt);

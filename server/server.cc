@@ -84,17 +84,16 @@ constexpr Duration kRemovedLinger = Seconds(1);
 
 }  // namespace
 
-Server::Server(const ServerConfig& config, EventLoop* loop, Executor* background, Executor* reads,
-               Clock* clock, Storage* storage, Task stop_wanted)
+Server::Server(const ServerConfig& config, const ServerLanes& lanes, Clock* clock, Storage* storage,
+               Task stop_wanted)
     : config_(config),
-      loop_(loop),
-      background_(background),
-      reads_(reads),
+      lanes_(lanes),
+      loop_(lanes.loop),
       clock_(clock),
       storage_(storage),
       stop_wanted_(std::move(stop_wanted)),
       api_options_(ApiOptionsOf(config)),
-      last_members_(storage->file_system, storage->data_dir->last_members(), loop),
+      last_members_(storage->file_system, storage->data_dir->last_members(), loop_),
       read_portion_(
           [this] { return node_->log_busy() ? EventLoop::kReadBufferSize : kFirstOfBurstBytes; }) {}
 
@@ -105,12 +104,11 @@ Server::~Server() {
   if (node_ != nullptr) node_->SetObserver(nullptr);
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, EventLoop* loop,
-                                                      Executor* background, Executor* reads,
-                                                      Clock* clock, Storage* storage, uint64_t seed,
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
+                                                      const ServerLanes& lanes, Clock* clock,
+                                                      Storage* storage, uint64_t seed,
                                                       Task stop_wanted) {
-  std::unique_ptr<Server> server(
-      new Server(config, loop, background, reads, clock, storage, std::move(stop_wanted)));
+  std::unique_ptr<Server> server(new Server(config, lanes, clock, storage, std::move(stop_wanted)));
   if (absl::Status status = server->StartPeers(seed); !status.ok()) return status;
   server->StartNode(seed);
   if (absl::Status status = server->StartClients(); !status.ok()) return status;
@@ -135,7 +133,7 @@ absl::Status Server::StartPeers(uint64_t seed) {
   };
   options.log = [](std::string_view line) { Log(LogLevel::kInfo, line); };
   absl::StatusOr<std::unique_ptr<PeerNetwork>> peers =
-      PeerNetwork::Start(loop_, background_, std::move(options));
+      PeerNetwork::Start(loop_, lanes_.background, std::move(options));
   if (!peers.ok()) {
     return CannotListen("--listen-peer-urls", peers.status());
   }
@@ -145,8 +143,9 @@ absl::Status Server::StartPeers(uint64_t seed) {
 
 void Server::StartNode(uint64_t seed) {
   const NodeParts parts{.lane = loop_,
-                        .background = background_,
-                        .reads = reads_,
+                        .background = lanes_.background,
+                        .reads = lanes_.reads,
+                        .disk_reads = lanes_.disk_reads,
                         .clock = clock_,
                         .wal = storage_->wal.get(),
                         .transport = peers_.get(),

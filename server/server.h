@@ -26,23 +26,31 @@
 
 namespace conclave::server {
 
+// What the server runs on.
+struct ServerLanes {
+  EventLoop* loop = nullptr;
+  Executor* background = nullptr;  // as of NodeParts, like the next two
+  Executor* reads = nullptr;
+  std::vector<Executor*> disk_reads = {};
+};
+
 class Server : private NodeObserver {
  public:
   // Listens for peers and clients and joins its cluster. Errors are one line for the user. Nothing
   // is owned. `stop_wanted` runs when this member was removed from its cluster and should end; at
   // most once, in a task of its own.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, EventLoop* loop,
-                                                       Executor* background, Executor* reads,
-                                                       Clock* clock, Storage* storage,
-                                                       uint64_t seed, Task stop_wanted);
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
+                                                       const ServerLanes& lanes, Clock* clock,
+                                                       Storage* storage, uint64_t seed,
+                                                       Task stop_wanted);
   ~Server() override;
 
   // Hands leadership over, lets open calls end, stops listening; then `done`. At most once.
   void Stop(Task done);
 
  private:
-  Server(const ServerConfig& config, EventLoop* loop, Executor* background, Executor* reads,
-         Clock* clock, Storage* storage, Task stop_wanted);
+  Server(const ServerConfig& config, const ServerLanes& lanes, Clock* clock, Storage* storage,
+         Task stop_wanted);
 
   absl::Status StartPeers(uint64_t seed);
   void StartNode(uint64_t seed);
@@ -68,9 +76,8 @@ class Server : private NodeObserver {
   void OnSnapshotNews(std::string_view line) override;
 
   const ServerConfig& config_;
+  const ServerLanes lanes_;
   EventLoop* const loop_;
-  Executor* const background_;
-  Executor* const reads_;
   Clock* const clock_;
   Storage* const storage_;
   Task stop_wanted_;

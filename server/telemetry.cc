@@ -59,6 +59,7 @@ ServerReading Telemetry::Read() const {
   reading.proposals_failed = counters.proposals_failed;
   reading.fenced = node_->fenced();
   reading.divergences_found = counters.divergences_found;
+  reading.disk_lookups = counters.disk_lookups;
   reading.wal_bytes = wal.bytes;
   reading.wal_segments = wal.segments;
   const SnapshotSourceStats& sent = node_->snapshots_sent();

@@ -59,10 +59,11 @@ Co<void> DivergenceDrill::Diverge() {
   const std::vector<size_t> serving = world_->Serving();
   const auto other = std::find_if(serving.begin(), serving.end(),
                                   [this](size_t position) { return position != position_; });
-  while (!member.state_is_wrong()) {
+  // Not until its state is wrong: that may be over between two looks.
+  while (member.spoils_next_put()) {
     session_.GoTo(*other);
     co_await session_.Put(kKey, session_.UniqueValue());
-    if (!member.state_is_wrong()) co_await session_.Sleep(kPause);
+    if (member.spoils_next_put()) co_await session_.Sleep(kPause);
   }
 }
 

@@ -110,6 +110,9 @@ void DrawStore(Random random, MemberOptions& member) {
   member.full_buffer.one_commit_in = OneOf<uint32_t>(buffer, {0, 0, 5, 100});
   member.full_buffer.time_max = Milliseconds(OneOf<int64_t>(buffer, {5, 50, 300}));
   member.node.apply.held_bytes_max = OneOf<size_t>(buffer, {1, 2000, 64 << 20});
+  Random cold = random.Stream("cold");
+  member.disk_read_one_in = OneOf<uint32_t>(cold, {0, 0, 2, 20});
+  member.disk_read_time = Milliseconds(OneOf<int64_t>(cold, {1, 10, 100}));
 }
 
 // More than any load keeps. Only where large puts are accepted, and compactions and snapshots come
@@ -261,6 +264,8 @@ std::string SwarmOptions::Describe() const {
   text +=
       fmt::format("buffer    full after one commit in {} (0: never), for up to {} ms\n",
                   member.full_buffer.one_commit_in, ToMilliseconds(member.full_buffer.time_max));
+  text += fmt::format("lookups   one in {} waits for the disk (0: none), for {} ms\n",
+                      member.disk_read_one_in, ToMilliseconds(member.disk_read_time));
   text += fmt::format("results   {} kept\n", member.store.results.results_max);
   const server::LeaseStageOptions& leases = member.node.leases;
   text += fmt::format(

@@ -124,6 +124,7 @@ TEST(SwarmOptionsTest, RaftAndLogCanWork) {
     EXPECT_GE(member.segment_bytes, 4096u);
     EXPECT_GE(member.flush_time, Duration::zero());
     EXPECT_GE(member.full_buffer.time_max, Milliseconds(1));
+    EXPECT_GE(member.disk_read_time, Milliseconds(1));
     EXPECT_GT(member.store.compaction_batch, 0u);
     EXPECT_GT(member.store.watch.response_bytes_max, 0u);
     EXPECT_GT(member.store.watch.catch_up_revisions_max, 0u);

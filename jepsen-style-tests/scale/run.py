@@ -15,6 +15,7 @@ watchers        The events a second of many watchers of one key; then one more w
 import argparse
 import contextlib
 import glob
+import itertools
 import json
 import os
 import random
@@ -65,6 +66,7 @@ class Bench:
     def __init__(self, program: str, member: Member):
         self._program = program
         self._member = member
+        self._seeds = itertools.count(1)
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """A load that goes on; see result()."""
@@ -92,9 +94,11 @@ class Bench:
 
     def p99_ms(self, operation: str, keys: int, options: argparse.Namespace) -> float:
         """Of gets ("range") or puts all over the keys, which are there, at a rate that any store can serve: with a number of
-        calls always in flight it would be the time that so many calls take one after another."""
-        report = self.run(f"--op={operation}", "--filled", "--outstanding=1000", f"--rate={options.rate}",
-                          f"--key-space={keys}", f"--warm-up={options.warm_up}", f"--duration={options.seconds}")
+        calls always in flight it would be the time that so many calls take one after another. Other keys each time: those of
+        the time before are in memory."""
+        report = self.run(f"--op={operation}", "--filled", f"--seed={next(self._seeds)}", "--outstanding=1000",
+                          f"--rate={options.rate}", f"--key-space={keys}", f"--warm-up={options.warm_up}",
+                          f"--duration={options.seconds}")
         return report["latency_us"]["p99"] / 1000
 
 

@@ -59,6 +59,7 @@ struct Member::Process : server::NodeObserver {
               .ended = [of](const ProcessEnded& end) { of->OnProcessEnded(end); }}),
         background(&lane, of->options_.flush_time),
         reads(&lane, of->options_.long_read_time),
+        disk_reads{{&lane, of->options_.disk_read_time}, {&lane, of->options_.disk_read_time}},
         links(of->world_, of->id(), &lane) {}
 
   ~Process() override {
@@ -67,6 +68,7 @@ struct Member::Process : server::NodeObserver {
     }
     if (node != nullptr) node->SetObserver(nullptr);
     reads.Drop();
+    for (BackgroundLane& each : disk_reads) each.Drop();
     background.Drop();
     member->memory_disk_.Detach();
   }
@@ -111,6 +113,7 @@ struct Member::Process : server::NodeObserver {
   MemberLane lane;
   BackgroundLane background;
   BackgroundLane reads;
+  BackgroundLane disk_reads[2];
   MemberLinks links;
   std::unique_ptr<kv::EngineHome> engine_home;
   std::shared_ptr<kv::Engine> engine;  // the live one (NodeParts::engine)
@@ -134,7 +137,8 @@ Member::Member(World* world, MemberOptions options, const FaultAtlas* atlas, siz
       random_(random),
       disk_(random_.Next(), options_.disk, atlas, position),
       locked_disk_(&disk_),
-      memory_disk_(random_.Next(), /*flush_one_in=*/200) {
+      memory_disk_(random_.Next(),
+                   {.flush_one_in = 200, .miss_one_in = options_.disk_read_one_in}) {
   disk_.SetFuseObserver([this] {
     memory_disk_.Detach();
     if (running()) process_->lane.Silence();
@@ -162,6 +166,7 @@ server::Node& Member::node() { return *process_->node; }
 MemberLane& Member::lane() { return process_->lane; }
 kv::Store& Member::store() { return *process_->store; }
 void Member::SpoilNextPut() { process_->store->SpoilNextPut(); }
+bool Member::spoils_next_put() const { return running() && process_->store->spoils_next_put(); }
 bool Member::state_is_wrong() const { return running() && process_->store->wrong(); }
 
 bool Member::DamageEngine() {
@@ -262,6 +267,7 @@ absl::Status Member::StartProcess() {
   const server::NodeParts parts{.lane = &process.lane,
                                 .background = &process.background,
                                 .reads = &process.reads,
+                                .disk_reads = {&process.disk_reads[0], &process.disk_reads[1]},
                                 .clock = &process.lane,
                                 .wal = process.wal.get(),
                                 .transport = &process.links,

@@ -43,6 +43,9 @@ struct MemberOptions {
   FullBufferOptions full_buffer = {};
   Duration flush_time{};      // how long an engine flush takes
   Duration long_read_time{};  // and a read that is put on the lane for long ones
+  // One lookup in so many has to wait for the disk, for so long; 0: none. Of the engine in memory.
+  uint32_t disk_read_one_in = 0;
+  Duration disk_read_time{};
   size_t call_window_bytes = 64 << 10;
   DiskOptions disk = {};
 };
@@ -98,8 +101,10 @@ class Member {
   server::Node& node();
   MemberLane& lane();
   kv::Store& store();
-  // ObservedStore::SpoilNextPut, and whether that has happened.
+  // ObservedStore::SpoilNextPut, whether that is still to happen, and whether it was not undone
+  // yet.
   void SpoilNextPut();
+  bool spoils_next_put() const;
   bool state_is_wrong() const;
   // While it does not run: nothing of its engine can be read any more. False, and nothing done, if
   // there is none.

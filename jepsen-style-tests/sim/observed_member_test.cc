@@ -204,6 +204,7 @@ class Cluster {
     const server::NodeParts parts{.lane = &lane_,
                                   .background = &lane_,
                                   .reads = &lane_,
+                                  .disk_reads = {&lane_},
                                   .clock = &lane_,
                                   .wal = member.wal.get(),
                                   .transport = member.link.get(),

@@ -29,16 +29,36 @@ ObservedStore::ObservedStore(raft::NodeId member, std::unique_ptr<kv::Store> sto
       invariants_(invariants),
       observer_(observer) {}
 
+bool ObservedStore::Spoils(std::string_view command) const {
+  return spoil_next_put_ && kv::CommandKind(command.front()) == kv::CommandKind::kPut;
+}
+
 kv::ApplyResult ObservedStore::Apply(uint64_t index, uint64_t term, std::string_view command,
                                      bool want_response) {
-  const bool is_put = kv::CommandKind(command.front()) == kv::CommandKind::kPut;
-  const bool spoil = is_put && std::exchange(spoil_next_put_, false);
-  wrong_ |= spoil;
+  const bool spoil = Spoils(command);
   const Bytes spoiled = spoil ? Spoiled(command) : Bytes();
   kv::ApplyResult result =
       store_->Apply(index, term, spoil ? spoiled.view() : command, want_response);
-  Tell({.index = index, .term = term, .command = command}, result);
+  OnCommand(index, term, command, spoil, result);
   return result;
+}
+
+std::optional<kv::ApplyResult> ObservedStore::ApplyIfCached(uint64_t index, uint64_t term,
+                                                            std::string_view command,
+                                                            bool want_response) {
+  const bool spoil = Spoils(command);
+  const Bytes spoiled = spoil ? Spoiled(command) : Bytes();
+  std::optional<kv::ApplyResult> result =
+      store_->ApplyIfCached(index, term, spoil ? spoiled.view() : command, want_response);
+  if (result) OnCommand(index, term, command, spoil, *result);
+  return result;
+}
+
+void ObservedStore::OnCommand(uint64_t index, uint64_t term, std::string_view command, bool spoiled,
+                              const kv::ApplyResult& result) {
+  if (spoiled) spoil_next_put_ = false;
+  wrong_ |= spoiled;
+  Tell({.index = index, .term = term, .command = command}, result);
 }
 
 void ObservedStore::ApplyNothing(uint64_t index, uint64_t term) {

@@ -45,12 +45,26 @@ class ObservedStore final : public kv::Store {
   // The next put is applied here with another value: from then on this member's state is wrong,
   // until another one is adopted.
   void SpoilNextPut() { spoil_next_put_ = true; }
+  bool spoils_next_put() const { return spoil_next_put_; }
   bool wrong() const { return wrong_; }
   // It holds no state, until one is adopted.
   bool lost() const { return lost_; }
 
   kv::ApplyResult Apply(uint64_t index, uint64_t term, std::string_view command,
                         bool want_response) override;
+  std::optional<kv::ApplyResult> ApplyIfCached(uint64_t index, uint64_t term,
+                                               std::string_view command,
+                                               bool want_response) override;
+  std::vector<kv::ColdRead> ColdReads(std::string_view command) const override {
+    return store_->ColdReads(command);
+  }
+  std::optional<std::vector<kv::ColdRead>> ColdReads(
+      const etcdserverpb::RangeRequest& request) const override {
+    return store_->ColdReads(request);
+  }
+  std::vector<kv::ColdRead> ColdReads(const etcdserverpb::TxnRequest& request) const override {
+    return store_->ColdReads(request);
+  }
   void ApplyNothing(uint64_t index, uint64_t term) override;
   kv::ApplyResult ApplyConfiguration(uint64_t index, uint64_t term, std::string_view configuration,
                                      std::string_view context, bool want_response) override;
@@ -108,6 +122,10 @@ class ObservedStore final : public kv::Store {
   int64_t compacted_physically() const override { return store_->compacted_physically(); }
 
  private:
+  // Whether the command is applied with another value.
+  bool Spoils(std::string_view command) const;
+  void OnCommand(uint64_t index, uint64_t term, std::string_view command, bool spoiled,
+                 const kv::ApplyResult& result);
   void Tell(const AppliedEntry& entry, const kv::ApplyResult& result);
 
   const raft::NodeId member_;

@@ -90,7 +90,8 @@ class Iterator {
   virtual std::string_view value() const = 0;  // until the next move
 };
 
-// What can be read: of an engine what is written by then, of a view what was.
+// What can be read: of an engine what is written by then, of a view what was. Waits for the disk,
+// unless the thread has a CachedOnly (cached_only.h).
 class EngineReader {
  public:
   virtual ~EngineReader() = default;

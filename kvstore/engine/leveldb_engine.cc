@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/engine/leveldb_compaction.h"
 #include "kvstore/engine/leveldb_env.h"
 #include "kvstore/engine/merged_iterator.h"
@@ -65,7 +66,7 @@ std::optional<std::string> GetFrom(Database database, const leveldb::Snapshot* s
   std::optional<std::string> value(std::in_place);
   const leveldb::Status status = database.db->Get(Reading(snapshot), ToSlice(key), &*value);
   database.env->Drain();
-  if (status.IsNotFound()) return std::nullopt;
+  if (status.IsNotFound() || CachedOnly::HasMissed()) return std::nullopt;
   database.OrDie(status, "read");
   return value;
 }
@@ -75,9 +76,11 @@ class LevelDbIterator : public Iterator {
   LevelDbIterator(Database database, const leveldb::Snapshot* snapshot)
       : database_(database), it_(database.db->NewIterator(Scanning(snapshot))) {}
   // LevelDB passes over a block that it cannot read, or ends there, and only the status tells.
-  ~LevelDbIterator() override { database_.OrDie(it_->status(), "scan"); }
+  ~LevelDbIterator() override {
+    if (!CachedOnly::HasMissed()) database_.OrDie(it_->status(), "scan");
+  }
 
-  bool Valid() const override { return it_->Valid(); }
+  bool Valid() const override { return it_->Valid() && !CachedOnly::HasMissed(); }
   void Seek(std::string_view target) override {
     it_->Seek(ToSlice(target));
     database_.env->Drain();

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/engine/leveldb_manifest.h"
 #include "raft/base/check.h"
 #include "raft/base/coding.h"
@@ -94,7 +95,11 @@ class RandomAccessDiskFile : public leveldb::RandomAccessFile {
                        char* scratch) const override {
     absl::StatusOr<std::unique_ptr<File>> file = TakeHandle();
     if (!file.ok()) return ToLevelDb(file.status());
-    const absl::StatusOr<size_t> read = (*file)->ReadInto(offset, size, scratch);
+    CachedOnly* const cached_only = CachedOnly::Current();
+    const absl::StatusOr<size_t> read = cached_only != nullptr
+                                            ? (*file)->ReadIfCached(offset, size, scratch)
+                                            : (*file)->ReadInto(offset, size, scratch);
+    if (cached_only != nullptr && absl::IsUnavailable(read.status())) cached_only->Miss();
     {
       std::lock_guard lock(mutex_);
       idle_.push_back(*std::move(file));
@@ -262,6 +267,11 @@ leveldb::Status LevelDbEnv::NewSequentialFile(const std::string& path,
 leveldb::Status LevelDbEnv::NewRandomAccessFile(const std::string& path,
                                                 leveldb::RandomAccessFile** file) {
   *file = nullptr;
+  // Opening reads several blocks, and LevelDB would do without a filter that it cannot read.
+  if (CachedOnly* const cached_only = CachedOnly::Current(); cached_only != nullptr) {
+    cached_only->Miss();
+    return leveldb::Status::IOError(path, "not open");
+  }
   absl::StatusOr<std::unique_ptr<File>> opened = fs_->Open(path, OpenMode::kMustExist);
   // LevelDB would take NotFound for the answer about the key.
   if (absl::IsNotFound(opened.status())) return leveldb::Status::Corruption(path, "is gone");

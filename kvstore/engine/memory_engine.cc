@@ -1,5 +1,7 @@
 #include "kvstore/engine/memory_engine.h"
 
+#include "kvstore/engine/cached_only.h"
+
 namespace conclave::kv {
 namespace {
 
@@ -9,7 +11,7 @@ constexpr uint64_t kEntryOverheadBytes = 96;
 class MemoryIterator : public Iterator {
  public:
   explicit MemoryIterator(PersistentMap::Cursor cursor) : cursor_(std::move(cursor)) {}
-  bool Valid() const override { return cursor_.Valid(); }
+  bool Valid() const override { return cursor_.Valid() && !CachedOnly::HasMissed(); }
   void Seek(std::string_view target) override { cursor_.Seek(target); }
   void SeekForPrev(std::string_view target) override { cursor_.SeekForPrev(target); }
   void Next() override { cursor_.Next(); }
@@ -46,6 +48,14 @@ void MemoryDisk::Detach() {
   engine_ = nullptr;
 }
 
+bool MemoryDisk::Misses() {
+  CachedOnly* const cached_only = CachedOnly::Current();
+  if (cached_only == nullptr || options_.miss_one_in == 0) return false;
+  if (!misses_.OneIn(options_.miss_one_in)) return false;
+  cached_only->Miss();
+  return true;
+}
+
 MemoryEngine::MemoryEngine(MemoryDisk* disk)
     : disk_(disk), map_(disk->flushed_), size_bytes_(disk->flushed_bytes_) {
   disk_->Detach();
@@ -76,14 +86,18 @@ void MemoryEngine::Write(const WriteBatch& batch) {
     }
   }
   size_bytes_.store(size, std::memory_order_relaxed);
-  if (disk_ != nullptr && disk_->flush_one_in_ > 0 && disk_->random_.OneIn(disk_->flush_one_in_)) {
-    Flush();
-  }
+  if (disk_ == nullptr) return;
+  const uint32_t one_in = disk_->options_.flush_one_in;
+  if (one_in > 0 && disk_->random_.OneIn(one_in)) Flush();
 }
 
-std::optional<std::string> MemoryEngine::Get(std::string_view key) const { return Find(map_, key); }
+std::optional<std::string> MemoryEngine::Get(std::string_view key) const {
+  if (disk_ != nullptr && disk_->Misses()) return std::nullopt;
+  return Find(map_, key);
+}
 
 std::unique_ptr<Iterator> MemoryEngine::NewIterator() const {
+  if (disk_ != nullptr) disk_->Misses();
   return std::make_unique<MemoryIterator>(map_.NewCursor());
 }
 

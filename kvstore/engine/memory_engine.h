@@ -16,16 +16,23 @@ namespace conclave::kv {
 
 class MemoryEngine;
 
+struct MemoryDiskOptions {
+  // Flushes by itself as well, after one batch in so many, as LevelDB does when its buffer is full;
+  // 0 is never.
+  uint32_t flush_one_in = 0;
+  // One lookup in so many is missed by who may not wait (cached_only.h); 0 is none.
+  uint32_t miss_one_in = 0;
+};
+
 // What outlives a MemoryEngine: the state as of some batch, the last flushed one or a later one.
 // The end of a process, be it a crash or not, takes what came after, as it does with LevelDB, which
 // has no log here. Engines are opened on it one after the other, on one thread.
 class MemoryDisk {
  public:
   // Only what is flushed is kept.
-  MemoryDisk() : MemoryDisk(0, 0) {}
-  // Flushes by itself as well, after one batch in `flush_one_in`, as LevelDB does when its buffer
-  // is full; 0 is never.
-  MemoryDisk(uint64_t seed, uint32_t flush_one_in) : random_(seed), flush_one_in_(flush_one_in) {}
+  MemoryDisk() : MemoryDisk(0, {}) {}
+  MemoryDisk(uint64_t seed, const MemoryDiskOptions& options)
+      : random_(seed), misses_(Random(seed).Stream("misses")), options_(options) {}
 
   ~MemoryDisk() { Detach(); }
   MemoryDisk(const MemoryDisk&) = delete;
@@ -33,12 +40,18 @@ class MemoryDisk {
 
   // The process is dead already, and its engine does not know: what it does is not kept.
   void Detach();
+  // MemoryDiskOptions::miss_one_in, from now on.
+  void SetMisses(uint32_t one_in) { options_.miss_one_in = one_in; }
 
  private:
   friend class MemoryEngine;
 
+  // By chance, what is looked up would have to be waited for.
+  bool Misses();
+
   Random random_;
-  const uint32_t flush_one_in_;
+  Random misses_;
+  MemoryDiskOptions options_;
   MemoryEngine* engine_ = nullptr;  // whose flushes count
   PersistentMap flushed_;
   uint64_t flushed_bytes_ = 0;

@@ -60,7 +60,7 @@ TEST(MemoryEngineTest, WithoutADiskNothingDoes) {
 TEST(MemoryEngineTest, ADiskMayFlushByItself) {
   int kept_by_itself = 0;
   for (uint64_t seed = 1; seed <= 100; ++seed) {
-    MemoryDisk disk(seed, /*flush_one_in=*/20);
+    MemoryDisk disk(seed, {.flush_one_in = 20});
     {
       MemoryEngine engine(&disk);
       for (int i = 1; i <= 10; ++i) WriteNumbered(engine, i);
@@ -77,7 +77,7 @@ TEST(MemoryEngineTest, ADiskMayFlushByItself) {
 }
 
 TEST(MemoryEngineTest, WhatADeadProcessFlushesIsNotKept) {
-  MemoryDisk disk(1, /*flush_one_in=*/2);
+  MemoryDisk disk(1, {.flush_one_in = 2});
   auto dead = std::make_unique<MemoryEngine>(&disk);
   WriteNumbered(*dead, 1);
   dead->Flush();

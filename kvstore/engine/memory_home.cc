@@ -25,7 +25,7 @@ class MemoryHome : public EngineHome {
   bool damaged() const override { return live_ == disk_->damaged_; }
 
   absl::StatusOr<std::unique_ptr<Engine>> StartIncoming() override {
-    incoming_ = std::make_shared<MemoryDisk>(disk_->random_.Next(), disk_->flush_one_in_);
+    incoming_ = std::make_shared<MemoryDisk>(disk_->random_.Next(), disk_->options_);
     return std::make_unique<MemoryEngine>(incoming_.get());
   }
 

@@ -16,23 +16,25 @@ namespace conclave::kv {
 class MemoryHomeDisk {
  public:
   // As MemoryDisk's.
-  MemoryHomeDisk() : MemoryHomeDisk(0, 0) {}
-  MemoryHomeDisk(uint64_t seed, uint32_t flush_one_in)
+  MemoryHomeDisk() : MemoryHomeDisk(0, {}) {}
+  MemoryHomeDisk(uint64_t seed, const MemoryDiskOptions& options)
       : random_(Random(seed).Stream("incoming")),
-        flush_one_in_(flush_one_in),
-        live_(std::make_shared<MemoryDisk>(seed, flush_one_in)) {}
+        options_(options),
+        live_(std::make_shared<MemoryDisk>(seed, options)) {}
 
   // The process is dead already, and does not know: its engines and its home work on for it, and
   // nothing that they do is kept.
   void Detach();
   // Nothing of the live engine can be read any more, from the next Open on.
   void Damage() { damaged_ = live_; }
+  // Of the live engine.
+  void SetMisses(uint32_t one_in) { live_->SetMisses(one_in); }
 
  private:
   friend class MemoryHome;
 
   Random random_;
-  const uint32_t flush_one_in_;
+  const MemoryDiskOptions options_;
   std::shared_ptr<MemoryDisk> live_;
   std::shared_ptr<MemoryDisk> damaged_;
   const EngineHome* home_ = nullptr;  // whose doing counts

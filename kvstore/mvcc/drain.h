@@ -39,6 +39,10 @@ class Drain {
     Change(key).reset();
   }
 
+  // Whether the events of what is changed from now on are to be added. Not in the midst of an
+  // entry.
+  void SetWantsEvents(bool wants) { wants_events_ = wants; }
+  bool wants_events() const { return wants_events_; }
   void AddEvents(RevisionEvents events) {
     events_.push_back(std::make_shared<const RevisionEvents>(std::move(events)));
   }
@@ -56,6 +60,7 @@ class Drain {
 
   WriteBatch batch_;
   Changed changed_;
+  bool wants_events_ = true;
   std::vector<SharedRevisionEvents> events_;
   std::string engine_key_;  // scratch
 };

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "kvstore/engine/cached_only.h"
 #include "raft/base/check.h"
 
 namespace conclave::kv {
@@ -15,20 +16,34 @@ std::optional<std::string_view> KeyAt(const Iterator& it) {
 
 }  // namespace
 
-std::optional<std::string> Latest::Get(std::string_view key) const {
+const std::optional<std::string>* Latest::Find(std::string_view key) const {
   const Drain::Changed& changed = drain_->changed();
   if (!changed.empty()) {
-    if (const auto it = changed.find(key); it != changed.end()) return it->second;
+    if (const auto it = changed.find(key); it != changed.end()) return &it->second;
   }
-  if (cache_ != nullptr) {
-    if (const std::optional<std::string>* known = cache_->Find(key)) return *known;
-  }
+  return cache_ == nullptr ? nullptr : cache_->Find(key);
+}
+
+std::optional<std::string> Latest::Fetch(std::string_view key) const {
+  if (absent_ == key) return std::nullopt;
   std::string engine_key;
   SetLatestKey(key, engine_key);
   std::optional<std::string> record = engine_->Get(engine_key);
-  // That a key is not there is not kept: there is no end of such keys.
-  if (cache_ != nullptr && record) cache_->Put(key, record);
+  if (record) {
+    if (cache_ != nullptr) cache_->Put(key, record);
+  } else if (!CachedOnly::HasMissed()) {
+    absent_ = key;  // the cache does not keep that: there is no end of such keys
+  }
   return record;
+}
+
+std::optional<std::string> Latest::Get(std::string_view key) const {
+  if (const std::optional<std::string>* known = Find(key)) return *known;
+  return Fetch(key);
+}
+
+void Latest::LookUp(std::string_view key) const {
+  if (Find(key) == nullptr) Fetch(key);
 }
 
 void Latest::Scan(const KeySpan& span, VisitRecord visit) const {

@@ -26,6 +26,10 @@ class Latest {
 
   // The key's encoded record (ReadRecord), or nothing.
   std::optional<std::string> Get(std::string_view key) const;
+  // As Get, for one that comes before the engine is next written.
+  void LookUp(std::string_view key) const;
+  // The engine was written: what was absent may be there.
+  void OnWritten() { absent_.reset(); }
 
   // Visits the live keys of the span, ascending.
   void Scan(const KeySpan& span, VisitRecord visit) const;
@@ -33,9 +37,15 @@ class Latest {
   void ScanBackward(const KeySpan& span, VisitRecord visit) const;
 
  private:
+  // What the drain and the cache say of the key; null if nothing.
+  const std::optional<std::string>* Find(std::string_view key) const;
+  std::optional<std::string> Fetch(std::string_view key) const;
+
   const EngineReader* const engine_;
   const Drain* const drain_;
   RecordCache* const cache_;
+  // The last key that the engine did not have: a transaction asks for one again and again.
+  mutable std::optional<std::string> absent_;
 };
 
 }  // namespace conclave::kv

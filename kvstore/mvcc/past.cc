@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "kvstore/engine/cached_only.h"
 #include "raft/base/check.h"
 #include "raft/base/probe.h"
 #include "raft/base/seeded_bug.h"
@@ -50,6 +51,7 @@ class RecordSource {
     SIM_REACHED("kv.range.version_from_history");
     SetHistoryKey(revision, engine_key_);
     event_ = engine_->Get(engine_key_);
+    if (CachedOnly::HasMissed()) return {};
     if (!event_) Fatal("the engine has lost an event of history");
     const EventView event = ReadEvent(*event_, revision);
     CHECK(event.key == key && !event.is_delete);

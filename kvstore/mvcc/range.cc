@@ -255,7 +255,9 @@ bool MayBeLong(const KeySpace& keys, const RangeRequest& request, int64_t keys_m
 LongRange::LongRange(const KeySpace& keys, const RangeRequest& request)
     : request_(request),
       revision_(keys.revision),
-      count_(CountLatest(keys, KeySpan::Of(request_.key(), request_.range_end()))),
+      count_(request_.range_end().empty()
+                 ? 0
+                 : CountLatest(keys, KeySpan::Of(request_.key(), request_.range_end()))),
       view_(keys.engine->NewView()) {
   CHECK(keys.drain.empty());
 }

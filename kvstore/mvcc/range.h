@@ -66,7 +66,7 @@ class LongRange {
  private:
   const etcdserverpb::RangeRequest request_;
   const int64_t revision_;
-  const int64_t count_;  // of the keys that live now
+  const int64_t count_;  // of the keys that live now; of a single one nobody asks
   const std::unique_ptr<EngineView> view_;
 };
 

@@ -115,8 +115,14 @@ absl::Status CheckRange(const KeySpace& keys, const RangeRequest& request) {
   return absl::OkStatus();
 }
 
+template <typename Request>
+void LookUpIfSingle(const KeySpace& keys, const Request& request) {
+  if (request.range_end().empty()) keys.latest.LookUp(request.key());
+}
+
 // Whether all operations of the taken branches can be carried out on the state as it is before the
-// transaction.
+// transaction. Looks up their keys as well: what is not in memory is met here, where nothing has
+// been changed yet.
 absl::Status Check(const KeySpace& keys, const Lessor* lessor, const TxnRequest& request,
                    PathReader& path) {
   for (const RequestOp& op : Branch(request, path.Next())) {
@@ -124,14 +130,18 @@ absl::Status Check(const KeySpace& keys, const Lessor* lessor, const TxnRequest&
     switch (op.request_case()) {
       case RequestOp::kRequestRange:
         status = CheckRange(keys, op.request_range());
+        LookUpIfSingle(keys, op.request_range());
         break;
       case RequestOp::kRequestPut:
         status = CheckPutInTxn(keys, *lessor, op.request_put());
+        keys.latest.LookUp(op.request_put().key());
+        break;
+      case RequestOp::kRequestDeleteRange:
+        LookUpIfSingle(keys, op.request_delete_range());
         break;
       case RequestOp::kRequestTxn:
         status = Check(keys, lessor, op.request_txn(), path);
         break;
-      case RequestOp::kRequestDeleteRange:
       case RequestOp::REQUEST_NOT_SET:
         break;
     }
@@ -155,7 +165,8 @@ void Execute(const KeySpace& keys, WriteTxn* write, const TxnRequest& request, P
                   *out->mutable_response_range());
         break;
       case RequestOp::kRequestPut:
-        write->Put(op.request_put(), out == nullptr ? nullptr : out->mutable_response_put());
+        write->Put(op.request_put(), keys.latest.Get(op.request_put().key()),
+                   out == nullptr ? nullptr : out->mutable_response_put());
         break;
       case RequestOp::kRequestDeleteRange:
         write->DeleteRange(op.request_delete_range(),
@@ -173,6 +184,23 @@ void Execute(const KeySpace& keys, WriteTxn* write, const TxnRequest& request, P
   }
 }
 
+template <typename Request>
+void AddIfSingle(const Request& request, std::vector<std::string_view>& keys) {
+  if (request.range_end().empty()) keys.push_back(request.key());
+}
+
+void AddKeysLookedUp(const TxnRequest& request, std::vector<std::string_view>& keys) {
+  for (const Compare& compare : request.compare()) AddIfSingle(compare, keys);
+  for (const Operations* branch : {&request.success(), &request.failure()}) {
+    for (const RequestOp& op : *branch) {
+      if (op.has_request_range()) AddIfSingle(op.request_range(), keys);
+      if (op.has_request_put()) keys.push_back(op.request_put().key());
+      if (op.has_request_delete_range()) AddIfSingle(op.request_delete_range(), keys);
+      if (op.has_request_txn()) AddKeysLookedUp(op.request_txn(), keys);
+    }
+  }
+}
+
 }  // namespace
 
 bool ReadsPast(const TxnRequest& request) {
@@ -185,19 +213,24 @@ bool ReadsPast(const TxnRequest& request) {
   return false;
 }
 
-absl::Status ApplyTxn(KeySpace* keys, Lessor* lessor, const TxnRequest& request,
-                      TxnResponse* response) {
-  Path path;
-  FindPath(*keys, request, path);
-  PathReader checked(path);
-  if (absl::Status status = Check(*keys, lessor, request, checked); !status.ok()) return status;
+absl::Status PreparedTxn::Prepare(const KeySpace& keys, const Lessor& lessor) {
+  FindPath(keys, *request_, path_);
+  PathReader checked(path_);
+  return Check(keys, &lessor, *request_, checked);
+}
 
+void PreparedTxn::Apply(KeySpace* keys, Lessor* lessor, TxnResponse* response) const {
   WriteTxn write(keys, lessor);
-  PathReader taken(path);
-  Execute(*keys, &write, request, taken, response);
+  PathReader taken(path_);
+  Execute(*keys, &write, *request_, taken, response);
   if (response != nullptr) response->mutable_header()->set_revision(write.revision());
   write.Finish();
-  return absl::OkStatus();
+}
+
+std::vector<std::string_view> KeysLookedUp(const TxnRequest& request) {
+  std::vector<std::string_view> keys;
+  AddKeysLookedUp(request, keys);
+  return keys;
 }
 
 absl::Status ReadTxn(const KeySpace& keys, const TxnRequest& request, TxnResponse* response) {

@@ -49,9 +49,9 @@ WriteTxn::WriteTxn(KeySpace* keys, Lessor* lessor) : keys_(keys), lessor_(lessor
   events_.revision = keys->revision + 1;
 }
 
-void WriteTxn::Put(const PutRequest& request, PutResponse* response) {
+void WriteTxn::Put(const PutRequest& request, const std::optional<std::string>& stored,
+                   PutResponse* response) {
   const std::string_view key = request.key();
-  const std::optional<std::string> stored = keys_->latest.Get(key);
   const RecordView previous = stored ? ReadRecord(*stored) : RecordView();
   if (stored) AddReplaced(previous.value);
   if (response != nullptr) {
@@ -149,13 +149,14 @@ void WriteTxn::AddEvent(const EventView& event) {
   AppendPointerRevision(event.record.mod, engine_key);
   batch.Put(engine_key, event.is_delete ? kTombstone : std::string_view());
   keys_->kept_bytes += BytesOfEvent(event.key, event.record.value.size());
-  events_.events.push_back(event.Copy());
+  ++changes_;
+  if (keys_->drain.wants_events()) events_.events.push_back(event.Copy());
 }
 
 void WriteTxn::Finish() {
-  if (events_.events.empty()) return;
+  if (changes_ == 0) return;
   keys_->revision = events_.revision;
-  keys_->drain.AddEvents(std::move(events_));
+  if (!events_.events.empty()) keys_->drain.AddEvents(std::move(events_));
 }
 
 }  // namespace conclave::kv

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,10 +28,11 @@ class WriteTxn {
   WriteTxn(KeySpace* keys, Lessor* lessor);
 
   // The revision that a read inside the command sees as the newest.
-  int64_t revision() const { return events_.events.empty() ? keys_->revision : events_.revision; }
+  int64_t revision() const { return changes_ == 0 ? keys_->revision : events_.revision; }
 
-  // `response` may be null. Requires CheckPut to have passed.
-  void Put(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response);
+  // `stored` is Latest::Get of the key; `response` may be null. Requires CheckPut to have passed.
+  void Put(const etcdserverpb::PutRequest& request, const std::optional<std::string>& stored,
+           etcdserverpb::PutResponse* response);
   void DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
                    etcdserverpb::DeleteRangeResponse* response);
   // A key that exists.
@@ -40,9 +42,7 @@ class WriteTxn {
   void Finish();
 
  private:
-  Revision NextRevision() const {
-    return {events_.revision, static_cast<int64_t>(events_.events.size())};
-  }
+  Revision NextRevision() const { return {events_.revision, changes_}; }
   void DeleteRecord(std::string_view key, Revision previous, uint64_t value_bytes, int64_t lease);
   void AddReplaced(std::string_view value);
   // Writes the event and the pointer to it.
@@ -50,7 +50,8 @@ class WriteTxn {
 
   KeySpace* const keys_;
   Lessor* const lessor_;
-  RevisionEvents events_;
+  int64_t changes_ = 0;
+  RevisionEvents events_;  // of all changes, or of none if nobody wants them
 };
 
 }  // namespace conclave::kv

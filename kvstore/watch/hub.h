@@ -29,6 +29,8 @@ class Hub final : public WatchHub {
 
   std::unique_ptr<WatchStream> NewStream(WatchSink* sink) override;
   void Publish(const std::vector<SharedRevisionEvents>& revisions) override;
+  void PassOver(int64_t revision) override;
+  bool any_streams() const override { return !streams_.empty(); }
   void Compacted(int64_t compact_revision) override;
   void Reload(const History* history) override;
   bool Run(Instant now) override;

@@ -38,6 +38,23 @@ TEST_F(WatchDeliveryTest, Section63StartInThePastReplaysThenContinues) {
   EXPECT_EQ(hub_->Stats().unsynced, 0);
 }
 
+TEST_F(WatchDeliveryTest, WhatWasChangedWhileNobodyWatchedIsReadInHistory) {
+  Put("a", "2");
+  stream_.reset();
+  EXPECT_FALSE(hub_->any_streams());
+  for (const std::string value : {"3", "4"}) {
+    history_.Put("a", value);
+    hub_->PassOver(history_.revision());
+  }
+  stream_ = hub_->NewStream(&sink_);
+  EXPECT_TRUE(hub_->any_streams());
+  Put("a", "5");
+  Watch({.key = "a", .start_revision = 2});
+  CatchUp();
+  Put("a", "6");
+  EXPECT_THAT(EventTexts(sink_.Take()), ElementsAre("2:a=2 3:a=3 4:a=4 5:a=5", "6:a=6"));
+}
+
 TEST_F(WatchDeliveryTest, Section63StartInTheFutureWaitsForIt) {
   Watch({.key = "a", .start_revision = 4});
   for (int i = 2; i <= 5; ++i) Put("a", std::to_string(i));

@@ -106,6 +106,10 @@ class WatchHub {
   // From Store, after the revisions became visible in history: hands them to synced watchers and
   // the ring.
   virtual void Publish(const std::vector<SharedRevisionEvents>& revisions) = 0;
+  // Likewise, instead, while there is no stream: nobody wants the events up to `revision`, and who
+  // comes later reads them in history.
+  virtual void PassOver(int64_t revision) = 0;
+  virtual bool any_streams() const = 0;
   // From Store after a compaction of revisions: cancels watchers that can no longer be served.
   virtual void Compacted(int64_t compact_revision) = 0;
   // A snapshot replaced the state, which `history` is from now on: every watcher goes on from where

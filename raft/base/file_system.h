@@ -26,6 +26,10 @@ class File {
   // file. Blocks.
   virtual absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) = 0;
   absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size);
+  // As ReadInto, but Unavailable if that would wait for the disk. What cannot tell waits.
+  virtual absl::StatusOr<size_t> ReadIfCached(uint64_t offset, size_t size, char* out) {
+    return ReadInto(offset, size, out);
+  }
 
   // Writes all of `bytes` at `offset`, growing the file as needed. Blocks; durable only after Sync.
   virtual absl::Status WriteAt(uint64_t offset, std::string_view bytes) = 0;

@@ -2,9 +2,13 @@
 // disk.
 #include "raft/base/file_system.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <latch>
 #include <memory>
@@ -75,6 +79,16 @@ TYPED_TEST(FileSystemTest, BytesStandWhereTheyWereWritten) {
   ASSERT_TRUE(file->Sync().ok());
   EXPECT_EQ(*file->ReadAt(0, 100), std::string("ab\0d\0\0", 6));
   EXPECT_EQ(*ReadFile(this->fs_, this->Path("file")), std::string("ab\0d\0\0", 6));
+}
+
+TYPED_TEST(FileSystemTest, WhatWasJustWrittenNeedNotBeWaitedFor) {
+  const std::unique_ptr<File> file = this->Open("file");
+  ASSERT_TRUE(file->WriteAt(0, "0123456789").ok());
+  char out[10];
+  EXPECT_EQ(*file->ReadIfCached(0, 10, out), 10u);
+  EXPECT_EQ(std::string_view(out, 10), "0123456789");
+  EXPECT_EQ(*file->ReadIfCached(8, 10, out), 2u) << "up to the end";
+  EXPECT_EQ(*file->ReadIfCached(20, 10, out), 0u);
 }
 
 TYPED_TEST(FileSystemTest, FreeBytesAreOfTheDiskOfADirectory) {
@@ -213,6 +227,39 @@ TEST(PosixFileSystemTest, DirectoriesAndFilesAreTheOwnersAlone) {
 }
 
 // /dev/null cannot be synced and says so, which shows whether the system was asked at all.
+TEST(PosixFileSystemTest, WhatTheKernelHasLetGoWouldBeWaitedFor) {
+  PosixFileSystem fs;
+  const std::string path = ::testing::TempDir() + "/conclave_cold";
+  const std::unique_ptr<File> file = *fs.Open(path, OpenMode::kCreateOrKeep);
+  const std::string bytes(1 << 20, 'x');
+  ASSERT_TRUE(file->WriteAt(0, bytes).ok() && file->Sync().ok());
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct statfs kind;
+  ASSERT_EQ(fstatfs(fd, &kind), 0);
+  ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+  std::string out(bytes.size(), '\0');
+  if (kind.f_type != TMPFS_MAGIC) {
+    EXPECT_TRUE(absl::IsUnavailable(file->ReadIfCached(0, out.size(), out.data()).status()));
+  }
+  EXPECT_EQ(*file->ReadInto(0, out.size(), out.data()), out.size());
+  EXPECT_EQ(out, bytes);
+  EXPECT_EQ(*file->ReadIfCached(0, out.size(), out.data()), out.size()) << "it has come back";
+  close(fd);
+  EXPECT_TRUE(fs.Remove(path).ok());
+}
+
+TEST(MemoryFileSystemColdTest, WhileColdNothingIsInMemory) {
+  MemoryFileSystem fs;
+  const std::unique_ptr<File> file = *fs.Open("file", OpenMode::kCreateOrKeep);
+  ASSERT_TRUE(file->WriteAt(0, "x").ok());
+  char out;
+  fs.SetCold(true);
+  EXPECT_TRUE(absl::IsUnavailable(file->ReadIfCached(0, 1, &out).status()));
+  EXPECT_EQ(*file->ReadInto(0, 1, &out), 1u);
+  fs.SetCold(false);
+  EXPECT_EQ(*file->ReadIfCached(0, 1, &out), 1u);
+}
+
 TEST(PosixFileSystemTest, WithoutSyncNothingIsSynced) {
   PosixExecutor lane("lane");
   const auto sync_both_ways = [&](bool sync) {

@@ -70,6 +70,10 @@ class LockedFileSystem : public FileSystem {
       const std::lock_guard<std::mutex> lock(*mutex_);
       return inner_->ReadInto(offset, size, out);
     }
+    absl::StatusOr<size_t> ReadIfCached(uint64_t offset, size_t size, char* out) override {
+      const std::lock_guard<std::mutex> lock(*mutex_);
+      return inner_->ReadIfCached(offset, size, out);
+    }
     absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
       const std::lock_guard<std::mutex> lock(*mutex_);
       return inner_->WriteAt(offset, bytes);

@@ -36,6 +36,11 @@ class MemoryFile : public File {
     return offset >= bytes.size() ? 0 : bytes.copy(out, size, offset);
   }
 
+  absl::StatusOr<size_t> ReadIfCached(uint64_t offset, size_t size, char* out) override {
+    if (fs_->cold_) return absl::UnavailableError(path_ + ": not in memory");
+    return ReadInto(offset, size, out);
+  }
+
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
     const uint64_t size = content_->bytes().size();
     const uint64_t grows = std::max(offset + bytes.size(), size) - size;

@@ -8,6 +8,7 @@
 // on its own, and each change of a directory, unless it builds on a lost one of the same name.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -61,6 +62,8 @@ class MemoryFileSystem : public FileSystem {
   void RunInBackground(Work work, Executor* lane, File::SyncDone done) override;
 
   void SetFault(Fault fault) { fault_ = std::move(fault); }
+  // While cold, ReadIfCached has nothing of any file.
+  void SetCold(bool cold) { cold_ = cold; }
   // What FreeBytes says; no call heeds it.
   void SetFreeBytes(uint64_t bytes) { free_bytes_ = bytes; }
 
@@ -146,6 +149,7 @@ class MemoryFileSystem : public FileSystem {
   Names durable_names_;
   std::map<std::string, std::vector<Change>> changes_;  // by directory, since its last sync
   std::set<std::string> locks_;
+  std::atomic<bool> cold_ = false;
   Fault fault_;
   uint64_t free_bytes_ = uint64_t{1} << 40;
   bool hold_syncs_ = false;

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,10 @@ absl::Status ErrnoStatus(int error, std::string_view call, const std::string& pa
     case ENOSPC:
     case EDQUOT:
       return absl::ResourceExhaustedError(text);
+    case EAGAIN:
+      return absl::UnavailableError(text);
+    case EOPNOTSUPP:
+      return absl::UnimplementedError(text);
     default:
       return absl::InternalError(text);
   }
@@ -103,16 +108,13 @@ class PosixFile : public File {
       : fs_(fs), file_(std::make_shared<PosixDescriptor>(fd, path, fs->options_.sync)) {}
 
   absl::StatusOr<size_t> ReadInto(uint64_t offset, size_t size, char* out) override {
-    size_t got = 0;
-    while (got < size) {
-      const ssize_t read = Uninterrupted([&] {
-        return ::pread(file_->fd(), out + got, size - got, static_cast<off_t>(offset + got));
-      });
-      if (read < 0) return ErrnoStatus(errno, "pread", file_->path());
-      if (read == 0) break;
-      got += static_cast<size_t>(read);
-    }
-    return got;
+    return Read(offset, size, out, /*flags=*/0);
+  }
+
+  absl::StatusOr<size_t> ReadIfCached(uint64_t offset, size_t size, char* out) override {
+    absl::StatusOr<size_t> read = Read(offset, size, out, RWF_NOWAIT);
+    // Not every file system can tell.
+    return absl::IsUnimplemented(read.status()) ? ReadInto(offset, size, out) : read;
   }
 
   absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
@@ -146,6 +148,21 @@ class PosixFile : public File {
   }
 
  private:
+  // `flags` are preadv2's.
+  absl::StatusOr<size_t> Read(uint64_t offset, size_t size, char* out, int flags) const {
+    size_t got = 0;
+    while (got < size) {
+      const iovec rest{.iov_base = out + got, .iov_len = size - got};
+      const ssize_t read = Uninterrupted([&] {
+        return ::preadv2(file_->fd(), &rest, 1, static_cast<off_t>(offset + got), flags);
+      });
+      if (read < 0) return ErrnoStatus(errno, "preadv2", file_->path());
+      if (read == 0) break;
+      got += static_cast<size_t>(read);
+    }
+    return got;
+  }
+
   PosixFileSystem* const fs_;
   const std::shared_ptr<PosixDescriptor> file_;
 };

@@ -254,6 +254,15 @@ constexpr Story kStories[] = {
      "integrity: diverged"},
     {kFullBufferForgotten, "a member whose write buffer was full applies nothing any more",
      "liveness: members converge"},
+    // ---- Lookups that would wait. ----
+    {kColdGetAnswered, "a get of a key that is not in memory is answered as if it were absent",
+     "bank: wrong-accounts; lock-rules: lock-two-holders; revision-oracle: wrong-count"},
+    {kColdPutApplied, "a put takes a record that is not in memory for absent",
+     "raft: state machine safety"},
+    {kColdReadForgotten, "a member that has waited for the disk once applies nothing any more",
+     "liveness: a healed core does not serve; lease-rules: lease-late-expiry"},
+    {kPassedOverEventsMissed, "recent events have a gap where nobody was watching",
+     "check: failed"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -153,7 +153,12 @@
   /* Flushes. */                      \
   BUG(kHistoryFlushedLast, 119)       \
   BUG(kBufferedDeleteMerged, 120)     \
-  BUG(kFullBufferForgotten, 121)
+  BUG(kFullBufferForgotten, 121)      \
+  /* Lookups that would wait. */      \
+  BUG(kColdGetAnswered, 122)          \
+  BUG(kColdPutApplied, 123)           \
+  BUG(kColdReadForgotten, 124)        \
+  BUG(kPassedOverEventsMissed, 125)
 
 namespace conclave {
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/errors.h"
 #include "kvstore/mvcc/range.h"
 #include "kvstore/validate.h"
@@ -27,19 +28,64 @@ using etcdserverpb::RangeResponse;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 
-void ReplyRange(const ApiContext& context, const CallRef& call, const RangeRequest& request) {
+// Whether a reply may wait for the disk, and everybody else with it.
+enum class Waits { kNo, kYes };
+
+template <typename Request>
+using Reply = void (*)(const ApiContext&, const CallRef&, const Request&, Waits);
+
+// What the reply looks up is read on another lane; then it is made, once and for all.
+template <typename Request>
+void ReadFromDiskThenReply(const ApiContext& context, const CallRef& call, const Request& request,
+                           std::vector<kv::ColdRead> reads, Reply<Request> reply) {
+  context.node->ReadFromDisk(std::move(reads),
+                             [context, call, request, reply](const absl::Status& status) {
+                               if (!call->open()) return;
+                               if (!status.ok()) return call->Finish(status);
+                               if (context.node->fenced()) return call->Finish(kv::ErrCorrupt());
+                               reply(context, call, request, Waits::kYes);
+                             });
+}
+
+void ReplyRange(const ApiContext& context, const CallRef& call, const RangeRequest& request,
+                Waits waits) {
+  const kv::Store& store = context.node->store();
   RangeResponse response;
-  const absl::StatusOr<bool> whole = context.node->store().RangeIfShort(request, &response);
+  absl::StatusOr<bool> whole = false;
+  bool cold = false;
+  {
+    const kv::CachedOnly cached_only(waits == Waits::kNo);
+    whole = store.RangeIfShort(request, &response);
+    cold = cached_only.missed() && !SEEDED_BUG(kColdGetAnswered);
+  }
   if (!whole.ok()) return call->Finish(whole.status());
+  if (cold) {
+    SIM_REACHED("api.range.cold");
+    std::optional<std::vector<kv::ColdRead>> reads = store.ColdReads(request);
+    if (reads) return ReadFromDiskThenReply(context, call, request, *std::move(reads), ReplyRange);
+  }
   // One that would hold up everybody else for long, by the reading of it and by the encoding.
-  if (!*whole) return ReplyLongRange(context, call, request);
+  if (cold || !*whole) return ReplyLongRange(context, call, request);
   context.node->FillHeader(response.mutable_header());
   call->Reply(response);
 }
 
-void ReplyReadOnlyTxn(const ApiContext& context, const CallRef& call, const TxnRequest& request) {
+void ReplyReadOnlyTxn(const ApiContext& context, const CallRef& call, const TxnRequest& request,
+                      Waits waits) {
+  const kv::Store& store = context.node->store();
   TxnResponse response;
-  absl::Status status = context.node->store().ReadOnlyTxn(request, &response);
+  absl::Status status;
+  bool cold = false;
+  {
+    const kv::CachedOnly cached_only(waits == Waits::kNo);
+    status = store.ReadOnlyTxn(request, &response);
+    cold = cached_only.missed();
+  }
+  if (cold) {
+    SIM_REACHED("api.txn.cold");
+    return ReadFromDiskThenReply(context, call, request, store.ColdReads(request),
+                                 ReplyReadOnlyTxn);
+  }
   if (!status.ok()) return call->Finish(status);
   context.node->FillHeader(response.mutable_header());
   call->Reply(response);
@@ -49,9 +95,8 @@ void ReplyReadOnlyTxn(const ApiContext& context, const CallRef& call, const TxnR
 // has gone by then.
 template <typename Request>
 void ReadThenReply(const ApiContext& context, const CallRef& call, Request& request,
-                   bool serializable,
-                   void (*reply)(const ApiContext&, const CallRef&, const Request&)) {
-  if (serializable) return reply(context, call, request);
+                   bool serializable, Reply<Request> reply) {
+  if (serializable) return reply(context, call, request, Waits::kNo);
   context.node->Read(
       [context, call, reply, request = std::move(request)](const absl::Status& status) {
         if (!call->open()) {
@@ -59,7 +104,7 @@ void ReadThenReply(const ApiContext& context, const CallRef& call, Request& requ
           return;
         }
         if (!status.ok()) return call->Finish(status);
-        reply(context, call, request);
+        reply(context, call, request, Waits::kNo);
       });
 }
 
@@ -80,11 +125,17 @@ absl::Status CheckStreamable(const RangeRequest& request) {
   return absl::OkStatus();
 }
 
+// Always on another lane.
+void ReplyStream(const ApiContext& context, const CallRef& call, const RangeRequest& request,
+                 Waits) {
+  ReplyRangeStream(context, call, request);
+}
+
 void RangeStream(const ApiContext& context, const CallRef& call, RangeRequest& request) {
   absl::Status status = kv::Validate(request);
   if (status.ok()) status = CheckStreamable(request);
   if (!status.ok()) return call->Finish(status);
-  ReadThenReply(context, call, request, request.serializable(), ReplyRangeStream);
+  ReadThenReply(context, call, request, request.serializable(), ReplyStream);
 }
 
 // Replicates a request that writes, if it is valid.

@@ -99,6 +99,75 @@ TEST(KvServiceTest, ALongRangeThatIsTooLargeForAMessageIsRefused) {
   EXPECT_EQ(api.Ask<RangeResponse>(kRange, page)->kvs_size(), 500);
 }
 
+// What writes and reads of every kind answer, when one lookup in so many has to wait for the disk.
+std::vector<std::string> AnswersIfOneMisses(uint32_t one_in) {
+  TestApi api(1);
+  api.cluster().member(0).home_disk.SetMisses(one_in);
+  std::vector<std::string> answers;
+  const auto ask = [&](const char* method, const auto& request) {
+    answers.push_back(api.StatusOf(method, request).ToString());
+  };
+  const auto read = [&](RangeRequest request) {
+    auto response = api.Ask<RangeResponse>(kRange, request);
+    ASSERT_TRUE(response.ok()) << response.status();
+    response->clear_header();
+    answers.push_back(response->ShortDebugString());
+  };
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string key : {"a", "b", "c"}) ask(kPut, PutOf(key, std::to_string(i)));
+  }
+  ask(kDeleteRange, DeleteOf("c"));
+  PutRequest kept = PutOf("c");
+  kept.clear_value();
+  kept.set_ignore_value(true);
+  ask(kPut, kept);  // there is nothing to keep
+  TxnRequest txn = PutTxn({"d", "e"});
+  auto& compare = *txn.add_compare();
+  compare.set_key("a");
+  compare.set_target(etcdserverpb::Compare::VERSION);
+  compare.set_version(3);
+  const auto changed = api.Ask<TxnResponse>(kTxn, txn);
+  answers.push_back(changed->succeeded() ? "succeeded" : "failed");
+  for (const std::string key : {"a", "c", "x"}) read(RangeOf(key));
+  read(RangeOf("a", 2));
+  read(Everything());
+  RangeRequest count = Everything();
+  count.set_count_only(true);
+  read(count);
+  for (RangeRequest sorted : {RangeOf("b"), RangeOf("b", 3), Everything()}) {
+    sorted.set_sort_order(RangeRequest::DESCEND);
+    sorted.set_limit(2);
+    read(sorted);
+  }
+  TxnRequest reads;
+  *reads.add_success()->mutable_request_range() = RangeOf("a");
+  *reads.add_success()->mutable_request_range() = Everything();
+  auto both = api.Ask<TxnResponse>(kTxn, reads);
+  both->clear_header();
+  answers.push_back(both->ShortDebugString());
+  return answers;
+}
+
+TEST(KvServiceTest, WhatIsNotInMemoryIsAnsweredAllTheSame) {
+  const std::vector<std::string> answers = AnswersIfOneMisses(0);
+  EXPECT_EQ(answers.size(), 22u);
+  EXPECT_EQ(AnswersIfOneMisses(1), answers);
+  EXPECT_EQ(AnswersIfOneMisses(2), answers);
+}
+
+TEST(KvServiceTest, AColdReadOfAClientThatLeftCostsNothing) {
+  TestApi api(1);
+  ASSERT_TRUE(api.StatusOf(kPut, PutOf("a")).ok());
+  api.cluster().member(0).home_disk.SetMisses(1);
+  RangeRequest request = RangeOf("a");
+  request.set_serializable(true);
+  const auto call = api.Start(0, kRange, request.SerializeAsString());
+  EXPECT_FALSE(call->status().has_value()) << "it waits for the disk";
+  call->Close();
+  api.Run(Seconds(1));
+  EXPECT_TRUE(call->sent().empty());
+}
+
 TEST(KvServiceTest, HeadersSayWhoAnsweredAtWhichRevision) {
   TestApi api;
   ExpectHeader(api, api.Ask<RangeResponse>(kRange, RangeOf("a"))->header(), 1);

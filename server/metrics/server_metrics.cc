@@ -77,6 +77,9 @@ void ServerMetrics::AddRaftSeries() {
   AddCounterOf("conclave_divergences_found_total",
                "Members that this one, leading, has found to differ from the majority.",
                &R::divergences_found);
+  AddCounterOf("conclave_disk_lookups_total",
+               "Lookups of a key that was not in memory and had to be read from the disk.",
+               &R::disk_lookups);
 
   wal_sync_seconds_ = registry_.AddHistogram("etcd_disk_wal_fsync_duration_seconds",
                                              "Time of one write and sync of the raft log.",

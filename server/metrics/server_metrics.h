@@ -41,6 +41,7 @@ struct ServerReading {
   // Divergence (docs/integrity.md).
   bool fenced = false;
   uint64_t divergences_found = 0;
+  uint64_t disk_lookups = 0;
   // Log.
   uint64_t wal_bytes = 0;
   uint64_t wal_segments = 0;

@@ -14,11 +14,20 @@
 
 namespace conclave::server {
 
+namespace {
+
+// Entries that are looked at together for what has to be read, and reads that are begun together:
+// enough to keep a disk busy, and no more than one turn of this lane should do.
+constexpr size_t kEntriesReadAhead = 256;
+
+}  // namespace
+
 ApplyStage::ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store,
-                       Proposer* proposer, Observer observer)
+                       DiskReads* disk_reads, Proposer* proposer, Observer observer)
     : options_(options),
       lane_(lane),
       store_(store),
+      disk_reads_(disk_reads),
       proposer_(proposer),
       observer_(std::move(observer)),
       removed_told_(store->compacted_physically()) {
@@ -34,13 +43,14 @@ ApplyStage::~ApplyStage() {
 void ApplyStage::Apply(std::vector<raft::Entry> entries) {
   CHECK(!entries.empty());
   given_ = entries.back().index;
-  if (!holding_ && held_.empty() && HasRoom()) return ApplyNow(entries);
+  if (!holding_ && held_.empty() && HasRoom()) return ApplyNow(std::move(entries), Waits::kNone);
   for (raft::Entry& entry : entries) {
     held_bytes_ += raft::EntryBytes(entry);
     held_.push_back(std::move(entry));
   }
   // About as much goes as has come.
-  if (!holding_ && awaiting_room_ && held_bytes_ > options_.held_bytes_max) ApplyHeld();
+  const bool waits = awaiting_room_ || reading_;
+  if (!holding_ && waits && held_bytes_ > options_.held_bytes_max) ApplyHeld(Waits::kAll);
 }
 
 bool ApplyStage::HasRoom() {
@@ -84,13 +94,13 @@ void ApplyStage::DropHeld() {
 }
 
 void ApplyStage::ApplySlice() {
-  if (holding_ || held_.empty() || !HasRoom()) return;
-  ApplyHeld();
+  if (holding_ || held_.empty() || reading_ || !HasRoom()) return;
+  ApplyHeld(std::exchange(first_may_wait_, false) ? Waits::kFirst : Waits::kNone);
   ScheduleSlice();
 }
 
 // As much at a time as raft hands over: there may be very much.
-void ApplyStage::ApplyHeld() {
+void ApplyStage::ApplyHeld(Waits waits) {
   constexpr size_t kSliceBytesMax = 4 << 20;
   std::vector<raft::Entry> slice;
   size_t bytes = 0;
@@ -100,31 +110,73 @@ void ApplyStage::ApplyHeld() {
     held_.pop_front();
   }
   held_bytes_ -= bytes;
-  ApplyNow(slice);
+  ApplyNow(std::move(slice), waits);
 }
 
-void ApplyStage::ApplyNow(const std::vector<raft::Entry>& entries) {
+void ApplyStage::ApplyNow(std::vector<raft::Entry> entries, Waits waits) {
   size_t bytes = 0;
-  for (const raft::Entry& entry : entries) ApplyOne(entry, bytes);
+  size_t applied = 0;
+  for (; applied < entries.size(); ++applied) {
+    const bool may_wait = waits == Waits::kAll || (waits == Waits::kFirst && applied == 0);
+    if (!ApplyOne(entries[applied], may_wait)) break;
+    bytes += raft::EntryBytes(entries[applied]);
+  }
+  const bool cold = applied < entries.size();
+  if (cold) HoldFrom(entries, applied);
+  if (applied > 0) EndDrain(entries[applied - 1], bytes);
+  if (cold) ReadAhead();
+}
+
+void ApplyStage::HoldFrom(std::vector<raft::Entry>& entries, size_t first) {
+  for (size_t i = entries.size(); i > first; --i) {
+    held_bytes_ += raft::EntryBytes(entries[i - 1]);
+    held_.push_front(std::move(entries[i - 1]));
+  }
+}
+
+void ApplyStage::ReadAhead() {
+  if (reading_) return;
+  SIM_REACHED("stages.apply.reads_ahead");
+  reading_ = true;
+  std::vector<kv::ColdRead> reads;
+  for (size_t i = 0; i < std::min(held_.size(), kEntriesReadAhead); ++i) {
+    if (held_[i].kind != raft::EntryKind::kCommand || reads.size() >= kEntriesReadAhead) continue;
+    for (kv::ColdRead& read : store_->ColdReads(held_[i].payload.view())) {
+      reads.push_back(std::move(read));
+    }
+  }
+  disk_reads_->Run(std::move(reads), [this, alive = alive_] {
+    if (*alive) OnRead();
+  });
+}
+
+void ApplyStage::OnRead() {
+  if (SEEDED_BUG(kColdReadForgotten)) return;
+  reading_ = false;
+  // Even if it has been forgotten again: it is not to be read for without end.
+  first_may_wait_ = true;
+  ScheduleSlice();
+}
+
+void ApplyStage::EndDrain(const raft::Entry& last, size_t bytes) {
   store_->Commit();
   for (Result& result : results_) {
     if (withholding_) result.result = {.status = kv::ErrTimeout(), .response = {}};
     proposer_->Complete(result.header, std::move(result.result));
   }
   results_.clear();
-  observer_.applied(entries.back(), bytes);
+  observer_.applied(last, bytes);
   ScheduleWatches();
   ScheduleCompaction();
 }
 
-void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
+bool ApplyStage::ApplyOne(const raft::Entry& entry, bool may_wait) {
   const uint64_t index = entry.index.value();
-  bytes += raft::EntryBytes(entry);
   // After a restart the engine may already hold the first entries of the log.
-  if (index <= store_->applied_index()) return;
+  if (index <= store_->applied_index()) return true;
   switch (entry.kind) {
     case raft::EntryKind::kCommand:
-      ApplyCommand(entry);
+      if (!ApplyCommand(entry, may_wait)) return false;
       break;
     case raft::EntryKind::kNoop:
       store_->ApplyNothing(index, entry.term.value());
@@ -134,13 +186,20 @@ void ApplyStage::ApplyOne(const raft::Entry& entry, size_t& bytes) {
       break;
   }
   observer_.entry();
+  return true;
 }
 
-void ApplyStage::ApplyCommand(const raft::Entry& entry) {
-  const std::optional<kv::CommandHeader> waiting = WaitingFor(entry, entry.payload.view());
-  kv::ApplyResult result = store_->Apply(entry.index.value(), entry.term.value(),
-                                         entry.payload.view(), waiting.has_value());
-  if (waiting) results_.push_back({*waiting, std::move(result)});
+bool ApplyStage::ApplyCommand(const raft::Entry& entry, bool may_wait) {
+  const std::string_view command = entry.payload.view();
+  const std::optional<kv::CommandHeader> waiting = WaitingFor(entry, command);
+  const uint64_t index = entry.index.value();
+  const uint64_t term = entry.term.value();
+  std::optional<kv::ApplyResult> result =
+      may_wait ? store_->Apply(index, term, command, waiting.has_value())
+               : store_->ApplyIfCached(index, term, command, waiting.has_value());
+  if (!result) return false;
+  if (waiting) results_.push_back({*waiting, *std::move(result)});
+  return true;
 }
 
 void ApplyStage::ApplyConfiguration(const raft::Entry& entry) {

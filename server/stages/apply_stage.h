@@ -14,6 +14,7 @@
 #include "kvstore/store.h"
 #include "raft/base/executor.h"
 #include "raft/core/entry.h"
+#include "server/stages/disk_reads.h"
 #include "server/stages/proposer.h"
 
 namespace conclave::server {
@@ -21,7 +22,8 @@ namespace conclave::server {
 struct ApplyStageOptions {
   Duration compaction_pause = Milliseconds(1);  // between two slices of removal
   int64_t removed_revisions_min = 10'000;       // of which Observer::removed is told together
-  // Held for want of room in the store; beyond it this lane waits for the disk.
+  // Held for want of room in the store or of what is to be read; beyond it this lane waits for the
+  // disk.
   size_t held_bytes_max = 64 << 20;
 };
 
@@ -36,15 +38,16 @@ class ApplyStage {
     absl::AnyInvocable<void()> removed;
   };
 
-  ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store, Proposer* proposer,
-             Observer observer);
+  ApplyStage(const ApplyStageOptions& options, Executor* lane, kv::Store* store,
+             DiskReads* disk_reads, Proposer* proposer, Observer observer);
   ~ApplyStage();
   ApplyStage(const ApplyStage&) = delete;
   ApplyStage& operator=(const ApplyStage&) = delete;
 
   // Rule R2: in order. Applies at once, but for what is held. While the store has no room, because
-  // the disk is behind, entries are held too: heartbeats, votes and acknowledgements go on. That
-  // member is behind then, and who proposes to it is refused at some point (Node::Propose).
+  // the disk is behind, entries are held too, and while the disk is read for what they look up:
+  // heartbeats, votes and acknowledgements go on. That member is behind then, and who proposes to
+  // it is refused at some point (Node::Propose).
   void Apply(std::vector<raft::Entry> entries);
 
   // From now on entries are kept instead of applied, until Release: the state is about to be
@@ -74,15 +77,25 @@ class ApplyStage {
   void WhenCompacted(int64_t revision, absl::AnyInvocable<void()> done);
 
  private:
-  void ApplyNow(const std::vector<raft::Entry>& entries);
-  void ApplyHeld();
+  // Which of the entries may wait for the disk.
+  enum class Waits { kNone, kFirst, kAll };
+  // What would have to wait and may not is held, with all that follows it.
+  void ApplyNow(std::vector<raft::Entry> entries, Waits waits);
+  // As much as one drain takes.
+  void ApplyHeld(Waits waits);
+  void HoldFrom(std::vector<raft::Entry>& entries, size_t first);
+  void EndDrain(const raft::Entry& last, size_t bytes);
+  // Reads what the held entries look up, then goes on with them.
+  void ReadAhead();
+  void OnRead();
   void ApplySlice();
   void ScheduleSlice();
   // If not, held entries go on once there is.
   bool HasRoom();
   void OnRoom();
-  void ApplyOne(const raft::Entry& entry, size_t& bytes);
-  void ApplyCommand(const raft::Entry& entry);
+  // These are false, and nothing is done, if it would have to wait for the disk and may not.
+  bool ApplyOne(const raft::Entry& entry, bool may_wait);
+  bool ApplyCommand(const raft::Entry& entry, bool may_wait);
   void ApplyConfiguration(const raft::Entry& entry);
   // The header of the command in `bytes`, if a client of this member waits for its result. Fatal if
   // it is no command.
@@ -107,6 +120,7 @@ class ApplyStage {
   const ApplyStageOptions options_;
   Executor* const lane_;
   kv::Store* const store_;
+  DiskReads* const disk_reads_;
   Proposer* const proposer_;
   Observer observer_;
 
@@ -116,6 +130,8 @@ class ApplyStage {
   size_t held_bytes_ = 0;
   bool slice_posted_ = false;
   bool awaiting_room_ = false;
+  bool reading_ = false;         // what held entries look up
+  bool first_may_wait_ = false;  // of the held ones: it was read for
   std::optional<raft::LogIndex> given_;
   std::vector<Result> results_;  // of this drain, handed over after its commit
   bool watches_posted_ = false;

@@ -5,12 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "kvstore/engine/cached_only.h"
 #include "kvstore/engine/memory_engine.h"
 #include "kvstore/errors.h"
+#include "kvstore/mvcc/keys.h"
 #include "raft/base/manual_executor.h"
 #include "raft/core/configuration.h"
 
@@ -22,9 +26,26 @@ using ::testing::SizeIs;
 
 constexpr raft::NodeId kSelf{7};
 
-// One whose disk is behind as long as it is told so.
-class BehindEngine : public kv::MemoryEngine {
+// One whose disk is behind as long as it is told so, and which has some keys only there.
+class SlowEngine : public kv::MemoryEngine {
  public:
+  std::optional<std::string> Get(std::string_view key) const override {
+    if (!cold_.contains(key)) return MemoryEngine::Get(key);
+    if (kv::CachedOnly* const cached_only = kv::CachedOnly::Current(); cached_only != nullptr) {
+      cached_only->Miss();
+      return std::nullopt;
+    }
+    ++waits_;
+    if (!stays_cold_) cold_.erase(cold_.find(key));
+    return MemoryEngine::Get(key);
+  }
+  // Until somebody has waited for it, or for ever.
+  void SetCold(const std::string& key, bool stays = false) {
+    cold_.insert(kv::LatestKey(key));
+    stays_cold_ = stays;
+  }
+  int waits() const { return waits_; }
+
   bool HasRoom() const override { return !behind_; }
   void AwaitRoom(absl::AnyInvocable<void()> then) override {
     ASSERT_TRUE(behind_);
@@ -38,6 +59,9 @@ class BehindEngine : public kv::MemoryEngine {
  private:
   bool behind_ = false;
   absl::AnyInvocable<void()> awaited_;
+  mutable std::set<std::string, std::less<>> cold_;
+  bool stays_cold_ = false;
+  mutable int waits_ = 0;
 };
 
 class ApplyStageTest : public ::testing::Test {
@@ -78,16 +102,20 @@ class ApplyStageTest : public ::testing::Test {
   }
 
   ManualExecutor lane_;
-  BehindEngine engine_;
+  ManualExecutor disk_lane_;
+  SlowEngine engine_;
+  std::shared_ptr<kv::Engine> shared_engine_{&engine_, [](kv::Engine*) {}};
   std::unique_ptr<kv::Store> store_ = *kv::Store::Open(&engine_, {}, {});
   Proposer proposer_{{.member = kSelf}, &lane_, [] {}};
   std::vector<raft::LogIndex> entries_;
   std::vector<raft::LogIndex> applied_;
   int removed_ = 0;
+  DiskReads disk_reads_{&lane_, {&disk_lane_}, &shared_engine_};
   ApplyStage stage_{
       {.removed_revisions_min = 4, .held_bytes_max = 1000},
       &lane_,
       store_.get(),
+      &disk_reads_,
       &proposer_,
       {.entry = [this] { entries_.push_back(raft::LogIndex(store_->applied_index())); },
        .applied = [this](const raft::Entry& last, size_t) { applied_.push_back(last.index); },
@@ -180,6 +208,59 @@ TEST_F(ApplyStageTest, NothingIsAppliedWhileItIsHeldForAnotherStateHoweverMuchTh
   stage_.Release();
   lane_.Advance(Duration::zero());
   EXPECT_THAT(entries_, SizeIs(101));
+}
+
+TEST_F(ApplyStageTest, WhatIsToBeReadFromTheDiskIsReadElsewhereForAllThatAreHeld) {
+  for (const std::string key : {"b", "c", "d"}) engine_.SetCold(key);
+  stage_.Apply({NextPut("a"), NextPut("b"), NextPut("c")});
+  EXPECT_THAT(answers_, SizeIs(1)) << "up to the first that is not in memory";
+  stage_.Apply({NextPut("d"), NextPut("e")});
+  lane_.Advance(Seconds(1));
+  EXPECT_THAT(applied_, ElementsAre(raft::LogIndex(1)));
+  EXPECT_EQ(engine_.waits(), 0);
+  disk_lane_.RunPosted();
+  EXPECT_EQ(engine_.waits(), 2) << "of those that were held by then";
+  lane_.RunPosted();
+  EXPECT_THAT(answers_, SizeIs(3));
+  disk_lane_.RunPosted();
+  lane_.RunPosted();
+  EXPECT_THAT(entries_, SizeIs(5));
+  EXPECT_THAT(answers_, SizeIs(5));
+  EXPECT_EQ(engine_.waits(), 3);
+  EXPECT_EQ(stage_.held_bytes(), 0u);
+}
+
+TEST_F(ApplyStageTest, WhatHasGoneFromMemoryAgainIsWaitedFor) {
+  engine_.SetCold("a", /*stays=*/true);
+  engine_.SetCold("b", /*stays=*/true);
+  stage_.Apply({NextPut("a"), NextPut("b")});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(answers_, SizeIs(i));
+    disk_lane_.RunPosted();
+    lane_.RunPosted();
+  }
+  EXPECT_THAT(answers_, SizeIs(2));
+}
+
+TEST_F(ApplyStageTest, WhatIsHeldForTheDiskIsBounded) {
+  engine_.SetCold("a", /*stays=*/true);
+  stage_.Apply({NextPut("a")});
+  for (int i = 0; i < 100; ++i) {
+    stage_.Apply({NextPut(std::string(100, 'k'))});
+    EXPECT_LE(stage_.held_bytes(), 1000u);
+  }
+  EXPECT_THAT(applied_, SizeIs(::testing::Gt(0u)));
+}
+
+TEST_F(ApplyStageTest, WhatWasReadForAndIsDroppedMeanwhileIsNotMissed) {
+  engine_.SetCold("a");
+  stage_.Apply({NextPut("a")});
+  stage_.Hold();
+  stage_.DropHeld();
+  disk_lane_.RunPosted();
+  lane_.RunPosted();
+  EXPECT_THAT(applied_, ElementsAre());
+  EXPECT_FALSE(stage_.behind());
 }
 
 TEST_F(ApplyStageTest, RemovalOfCompactedRevisionsWaitsForRoom) {

@@ -18,6 +18,8 @@ namespace conclave::server {
 namespace {
 
 constexpr size_t kReadsBehindMax = 64;
+// Each is some hundred bytes of a lane's queue.
+constexpr size_t kDiskReadsMax = 10'000;
 
 // Ids that no earlier run of this member can have used: each run draws where its own begin.
 uint64_t FirstId(uint64_t seed, std::string_view kind) {
@@ -75,7 +77,8 @@ Node::Node(const NodeOptions& options, const NodeParts& parts, raft::RecoveredSt
               .applied = raft::LogIndex(parts.store->applied_index()),
               .first_read_id = FirstId(seed, "read")},
              parts.lane, [this] { raft_.Wake(); }),
-      apply_(options.apply, parts.lane, parts.store, &proposer_,
+      disk_reads_(parts.lane, parts.disk_reads, parts.engine),
+      apply_(options.apply, parts.lane, parts.store, &disk_reads_, &proposer_,
              {.entry = [this] { integrity_.OnEntry(); },
               .applied = [this](const raft::Entry& last, size_t bytes) { OnApplied(last, bytes); },
               .removed = [this] { log_keeper_.OnRemoved(); }}),
@@ -226,7 +229,8 @@ NodeCounters Node::counters() const {
   return {.leader_changes = leader_changes_,
           .proposals_failed = proposer_.failed_total(),
           .leases_expired = leases_.expired_total(),
-          .divergences_found = divergences_found_};
+          .divergences_found = divergences_found_,
+          .disk_lookups = disk_reads_.total()};
 }
 
 std::vector<raft::Proposal> Node::TakeProposals(raft::Term term, bool leading) {
@@ -311,6 +315,12 @@ void Node::ReadBehind(absl::AnyInvocable<void()> work,
   });
 }
 
+void Node::ReadFromDisk(std::vector<kv::ColdRead> reads,
+                        absl::AnyInvocable<void(const absl::Status&)> done) {
+  if (disk_reads_.under_way() >= kDiskReadsMax) return done(kv::ErrTooManyRequests());
+  disk_reads_.Run(std::move(reads), [done = std::move(done)]() mutable { done(absl::OkStatus()); });
+}
+
 std::shared_ptr<Node::HeldRange> Node::Hold(std::unique_ptr<kv::RangeView> view) {
   std::erase_if(held_ranges_, [](const auto& held) { return held.expired(); });
   auto held = std::make_shared<HeldRange>();
@@ -358,16 +368,19 @@ void Node::OnSnapshotOpened(const raft::LogStart& start, std::unique_ptr<kv::Eng
   if (!adopted.ok()) Fatal(fmt::format("the snapshot is no state: {}", MessageOf(adopted)));
   CHECK(parts_.store->applied_index() == start.index.value());
   state_lost_ = false;
-  // Everything else that holds the old engine does so on one of the two lanes, before this.
+  // Everything else that holds the old engine does so on one of these lanes, before this.
   absl::AnyInvocable<void()> remove = [old = std::move(old), home = parts_.engine_home]() mutable {
     CHECK(old.use_count() == 1);
     old = nullptr;
     const absl::Status removed = home->RemoveOld();
     if (!removed.ok()) Fatal(fmt::format("the old engine stays: {}", MessageOf(removed)));
   };
-  parts_.reads->Post([background = parts_.background, remove = std::move(remove)]() mutable {
-    background->Post(std::move(remove));
-  });
+  disk_reads_.AfterAll(
+      [reads = parts_.reads, background = parts_.background, remove = std::move(remove)]() mutable {
+        reads->Post([background, remove = std::move(remove)]() mutable {
+          background->Post(std::move(remove));
+        });
+      });
 
   unapplied_.OnApplied(start.index);
   applied_term_ = start.term;

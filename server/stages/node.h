@@ -63,6 +63,8 @@ struct NodeParts {
   // Likewise, for reads that take long (Node::ReadBehind): clients wait for these. Its tasks post
   // to `background`, which must outlive it.
   Executor* reads = nullptr;
+  // Likewise, for lookups of single keys that wait for the disk (disk_reads.h); at least one.
+  std::vector<Executor*> disk_reads = {};
   Clock* clock = nullptr;
   raft::Wal* wal = nullptr;
   raft::Transport* transport = nullptr;
@@ -102,6 +104,7 @@ struct NodeCounters {
   uint64_t proposals_failed = 0;
   uint64_t leases_expired = 0;
   uint64_t divergences_found = 0;  // of any member, by this one as leader
+  uint64_t disk_lookups = 0;       // DiskReads::total
 };
 
 // True for a member that was removed and has no say any more: the joint configuration by which it
@@ -149,6 +152,10 @@ class Node : private RaftStageOwner {
   // ErrTooManyRequests, at once, while much of that kind is under way.
   void ReadBehind(absl::AnyInvocable<void()> work,
                   absl::AnyInvocable<void(const absl::Status&)> done);
+  // Has the engine bring what Store::ColdReads has named into memory, then `done` on this lane;
+  // with ErrTooManyRequests, at once, while very much of that kind is under way.
+  void ReadFromDisk(std::vector<kv::ColdRead> reads,
+                    absl::AnyInvocable<void(const absl::Status&)> done);
   // Keeps a view for reads that are made one after the other (ReadPiece). It is gone, and null,
   // when a snapshot takes the place of the engine: then the range goes on in a new view.
   struct HeldRange {
@@ -241,6 +248,7 @@ class Node : private RaftStageOwner {
   raft::Core core_;
   Proposer proposer_;
   ReadGate reads_;
+  DiskReads disk_reads_;
   ApplyStage apply_;
   LeaseStage leases_;
   AutoCompactor compactor_;

@@ -199,6 +199,7 @@ void TestCluster::Restart(size_t index) {
   NodeParts parts{.lane = &lane_,
                   .background = member.background.get(),
                   .reads = member.reads.get(),
+                  .disk_reads = {member.reads.get()},
                   .clock = &lane_,
                   .wal = member.wal.get(),
                   .transport = member.transport.get(),
