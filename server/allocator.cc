@@ -7,7 +7,7 @@
 //
 // One arena, and none apart for what is large: buffers go from the hot thread to the flush, and
 // grow there to tens of MiB. With several arenas each kept what others had to get anew from the
-// kernel, and what is larger than 8 MiB went back to it at once; its clearing of pages was a tenth
-// of a put. Few threads allocate at a time, and each has a cache of its own.
+// kernel, and what is larger than 8 MiB went back to it at once; its clearing of pages was a
+// fifteenth of all time. Few threads allocate at a time, and each has a cache of its own.
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "thp:always,narenas:1,oversize_threshold:0";

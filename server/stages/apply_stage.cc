@@ -139,8 +139,9 @@ void ApplyStage::ReadAhead() {
   SIM_REACHED("stages.apply.reads_ahead");
   reading_ = true;
   std::vector<kv::ColdRead> reads;
-  for (size_t i = 0; i < std::min(held_.size(), kEntriesReadAhead); ++i) {
-    if (held_[i].kind != raft::EntryKind::kCommand || reads.size() >= kEntriesReadAhead) continue;
+  const size_t looked_at = std::min(held_.size(), kEntriesReadAhead);
+  for (size_t i = 0; i < looked_at && reads.size() < kEntriesReadAhead; ++i) {
+    if (held_[i].kind != raft::EntryKind::kCommand) continue;
     for (kv::ColdRead& read : store_->ColdReads(held_[i].payload.view())) {
       reads.push_back(std::move(read));
     }
