@@ -97,7 +97,7 @@ std::optional<std::string> MemoryEngine::Get(std::string_view key) const {
 }
 
 std::unique_ptr<Iterator> MemoryEngine::NewIterator() const {
-  if (disk_ != nullptr) disk_->Misses();
+  if (disk_ != nullptr) disk_->Misses();  // then it is nowhere valid
   return std::make_unique<MemoryIterator>(map_.NewCursor());
 }
 
