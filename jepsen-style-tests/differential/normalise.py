@@ -81,10 +81,11 @@ class Normaliser:
     def _names(self, text: str) -> str:
         if self._known_pattern is not None:
             text = self._known_pattern.sub(lambda match: self._known[match.group()], text)
-        # Lease ids, by themselves or at the end of a lock's key: hexadecimal, and decimal in JSON.
-        text = re.sub(r"\b(?=[0-9a-f]*[a-f])(?:[0-9a-f]{15,16})\b", lambda match: self._symbol(int(match.group(), 16)),
-                      text)
-        return re.sub(r"\b[1-9]\d{16,19}\b", lambda match: self._symbol(int(match.group())), text)
+        # Lease ids, by themselves or at the end of a lock's key: hexadecimal, and decimal in JSON. The low 48 bits are
+        # of the clock and use them all; those above are of the member's id, and may be few or none.
+        text = re.sub(r"(?<![\w-])(?=[0-9a-f]*[a-f])[0-9a-f]{12,16}\b",
+                      lambda match: self._symbol(int(match.group(), 16)), text)
+        return re.sub(r"\b[1-9]\d{14,19}\b", lambda match: self._symbol(int(match.group())), text)
 
     def _symbol(self, number: int) -> str:
         return self._symbols.setdefault(number, f"<id{len(self._symbols) + 1}>")

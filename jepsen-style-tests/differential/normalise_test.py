@@ -37,6 +37,11 @@ class NormaliserTest(unittest.TestCase):
         self.normaliser.forget()
         self.assertEqual(self.normaliser.text("47c8a20a61f7f017"), "<id1>")
 
+    def test_an_id_of_a_member_with_a_small_id_is_short(self):
+        for number in (0x5aa2202b70d305, 0x5a2202b70d305, 0xa2202b70d305):
+            self.normaliser.forget()
+            self.assertEqual(self.normaliser.text(f"m/{number:x}\n{number}"), "m/<id1>\n<id1>")
+
     def test_ordinary_text_and_numbers_stay(self):
         for text in ("k\nvalue\n", "OK", "deleted 3", '"Revision" : 17', '"Count" : 2', '"Version" : 3',
                      '"Lease" : 0', "compacted revision 12", "1234abcd", "00000000000000000042"):

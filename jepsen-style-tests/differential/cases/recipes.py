@@ -29,7 +29,7 @@ CASES = [
     Case("lock --ttl", [
         Start("lock", "lock n --ttl 30"),
         Await("lock", 1),
-        ctl("lease list", saves={"lease": r"(?m)^(\w{15,16})$"}),
+        ctl("lease list", saves={"lease": r"(?m)^([0-9a-f]{12,16})$"}),
         ctl("lease timetolive {lease}"),
         End("lock"),
         ctl("lock n --ttl x"),
