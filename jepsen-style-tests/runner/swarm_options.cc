@@ -49,7 +49,7 @@ void DrawSnapshots(Random random, MemberOptions& member) {
   source.sessions_max = OneOf<size_t>(random, {1, 4});
   source.idle_max = Seconds(OneOf<int64_t>(random, {3, 10}));
   source.held_back_bytes_max = OneOf<size_t>(random, {40 << 10, 100 << 10, 512 << 20});
-  source.caught_up_entries = OneOf<uint64_t>(random, {0, 5, 1000});
+  source.age_max = Seconds(OneOf<int64_t>(random, {60, 600, 3600}));
   server::SnapshotFetcherOptions& fetcher = member.node.snapshot_fetcher;
   fetcher.call_timeout = Seconds(OneOf<int64_t>(random, {1, 10}));
   fetcher.retry_after = Milliseconds(OneOf<int64_t>(random, {10, 100}));

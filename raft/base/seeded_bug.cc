@@ -263,6 +263,8 @@ constexpr Story kStories[] = {
      "liveness: a healed core does not serve; lease-rules: lease-late-expiry"},
     {kPassedOverEventsMissed, "recent events have a gap where nobody was watching",
      "check: failed"},
+    {kSnapshotLogLetGoEarly, "the log is let go once a member holds the state, though it is behind",
+     "unit test: server/stages/snapshot_seeded_bugs_test.cc"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

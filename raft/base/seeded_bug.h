@@ -158,7 +158,8 @@
   BUG(kColdGetAnswered, 122)          \
   BUG(kColdPutApplied, 123)           \
   BUG(kColdReadForgotten, 124)        \
-  BUG(kPassedOverEventsMissed, 125)
+  BUG(kPassedOverEventsMissed, 125)   \
+  BUG(kSnapshotLogLetGoEarly, 126)
 
 namespace conclave {
 

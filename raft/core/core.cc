@@ -258,6 +258,11 @@ std::optional<LogStart> Core::LogStartAt(LogIndex index) const {
   return LogStart{index, *term, state_->configurations.At(index)};
 }
 
+bool Core::WellWithinTail(LogIndex index) const {
+  const CoreConfig& config = state_->config;
+  return index >= state_->log.StartOfTail(config.tail_entries_max / 2, config.tail_bytes_max / 2);
+}
+
 std::optional<std::string> Core::CheckInvariants() const { return FindBrokenInvariant(*state_); }
 
 }  // namespace conclave::raft

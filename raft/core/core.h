@@ -249,6 +249,10 @@ class Core {
   bool log_starts_anew() const;
   // What a snapshot as of `index` has to say of the log. Nothing outside [log's start, last_index].
   std::optional<LogStart> LogStartAt(LogIndex index) const;
+  // Whether whoever holds the log up to `index` finds the rest here for some time, whatever is
+  // compacted: it is in the newer half of the tail that is kept for members that are behind
+  // (CoreConfig::tail_*).
+  bool WellWithinTail(LogIndex index) const;
 
   // Every invariant that can be seen from one member (invariants.h), or the words for the first
   // that is broken. Run after every step in tests and simulation.

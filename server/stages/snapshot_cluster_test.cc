@@ -23,7 +23,6 @@ NodeOptions SmallLogs() {
   options.core.tail_entries_max = 5;
   options.log_keeper.entries_max = 10;
   options.snapshot_source.chunk_bytes = 400;
-  options.snapshot_source.caught_up_entries = 2;
   return options;
 }
 

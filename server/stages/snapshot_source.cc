@@ -95,7 +95,9 @@ absl::StatusOr<SnapshotSource::Session*> SnapshotSource::FindOrBegin(
     return absl::UnavailableError("this member has not applied that far");
   }
   if (before != sessions_.end()) End(before, "its member starts anew");
-  if (sessions_.size() >= options_.sessions_max) {
+  const auto reads = [](const auto& session) { return session.second.view != nullptr; };
+  if (std::cmp_greater_equal(std::count_if(sessions_.begin(), sessions_.end(), reads),
+                             options_.sessions_max)) {
     return absl::ResourceExhaustedError("too many members fetch a snapshot here");
   }
   Session& session = sessions_[request.member];
@@ -233,8 +235,9 @@ void SnapshotSource::Tick() {
     const raft::LogIndex match = MatchOf(status, it->first);
     if (match >= session.start.index && !session.log_is_there) session.view = nullptr;
     if (match > session.held_from) MoveHeld(session, match);
-    const bool caught_up =
-        session.view == nullptr && match + options_.caught_up_entries >= status.commit;
+    // Or it would be beyond the log again at once, and fetch for ever.
+    const bool caught_up = session.view == nullptr &&
+                           (core_->WellWithinTail(match) || SEEDED_BUG(kSnapshotLogLetGoEarly));
     const std::string_view why = caught_up ? "its member has caught up" : ReasonToEnd(session);
     it = why.empty() ? std::next(it) : End(it, why);
   }

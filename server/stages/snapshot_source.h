@@ -1,9 +1,9 @@
 // Hands this member's state to members that lack the log, a chunk per question (docs/snapshots.md).
 // The first question of a member begins a session: a frozen view of the engine, taken between two
 // apply drains, so that its position is the store's. While the session lives the log after that
-// position is kept, or the member could not go on from there; it ends when the member has caught
-// up, a while after its last use, or when it holds back too much. Chunks are read on the background
-// lane, at a bounded rate; apply never waits. Owned by Node, on the raft lane.
+// position is kept, or the member could not go on from there; it ends when what the member lacks is
+// in the log's tail, a while after its last use, or when it holds back too much. Chunks are read on
+// the background lane, at a bounded rate; apply never waits. Owned by Node, on the raft lane.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +29,12 @@ struct SnapshotSourceOptions {
   // To all members together, but for a session that holds back more than half of what it may: it
   // would rather be over in time than be no burden.
   uint64_t bytes_per_second = 64 << 20;
-  size_t sessions_max = 4;           // one for each member; beyond it a member has to wait
+  size_t sessions_max = 4;           // that read; one for each member, beyond it a member waits
   Duration idle_max = Seconds(60);   // since the last question, or progress after the last one
   Duration age_max = Seconds(3600);  // an old view keeps the engine from giving back space
   // Log that a session holds back, which is in memory: what was applied after the entry that its
   // member has got to. Beyond it the session is given up.
   size_t held_back_bytes_max = 512 << 20;
-  // A member that lacks no more entries than this gets them from what the log keeps anyway.
-  uint64_t caught_up_entries = 1000;
 };
 
 struct SnapshotSourceStats {
@@ -95,7 +93,7 @@ class SnapshotSource {
     uint64_t total_bytes = 0;
     Instant begun;
     Instant used;
-    std::shared_ptr<View> view;  // null once the member holds the state
+    std::shared_ptr<View> view;  // null once the member holds the state, and needs but the log
     // The member's log has been further from the start: it replaces a state that is wrong
     // (docs/integrity.md), and how far its log is says nothing of what it has fetched.
     bool log_is_there = false;

@@ -45,8 +45,9 @@ class SnapshotSourceTest : public ::testing::Test {
   using Received = std::shared_ptr<std::optional<absl::StatusOr<SnapshotChunkAnswer>>>;
 
   explicit SnapshotSourceTest(const SnapshotSourceOptions& options = {.chunk_bytes = 300},
-                              const raft::Configuration& configuration = kVoters)
-      : core_({.id = kSelf}, ALog(configuration), 1, lane_.Now()) {
+                              const raft::Configuration& configuration = kVoters,
+                              const raft::CoreConfig& core = {.id = kSelf})
+      : core_(core, ALog(configuration), 1, lane_.Now()) {
     while (store_->applied_index() < kEntries) Put();
     source_ = std::make_unique<SnapshotSource>(
         options, &lane_, &background_, &engine_, store_.get(), &core_,
@@ -275,13 +276,14 @@ TEST_F(SnapshotSourceTest, WhatIsReadForOneSessionIsNoAnswerInAnother) {
   EXPECT_EQ((*kv::Store::Open(&copy, {}, {}))->applied_index(), kEntries + 1);
 }
 
-// Leads by itself; the member listens.
+// Leads by itself; the member listens. Little of the log is kept for whoever is behind.
 class LeadingSourceTest : public SnapshotSourceTest {
  protected:
   LeadingSourceTest()
       : SnapshotSourceTest(
-            {.idle_max = Seconds(10), .held_back_bytes_max = 10'000, .caught_up_entries = 0},
-            {.voters = {kSelf}, .outgoing = {}, .learners = {kMember}}) {
+            {.sessions_max = 1, .idle_max = Seconds(10), .held_back_bytes_max = 10'000},
+            {.voters = {kSelf}, .outgoing = {}, .learners = {kMember}},
+            {.id = kSelf, .tail_entries_max = 4}) {
     core_.Step(lane_.Now(), raft::Woke{});
     Write();
     Write();
@@ -317,6 +319,27 @@ TEST_F(LeadingSourceTest, HoldsBackWhatComesAfterTheMemberAlone) {
   Apply(kEntries + 5, 2000);
   EXPECT_EQ(source_->stats().sessions, 0u);
   EXPECT_EQ(held_, std::nullopt);
+}
+
+// The last is entry 66: of a tail of four, the newer half begins after 64.
+TEST_F(LeadingSourceTest, HoldsTheLogUntilItsTailHasWhatTheMemberLacks) {
+  Begin();
+  Acknowledge(kEntries + 3);
+  EXPECT_EQ(held_, LogIndex(kEntries + 3));
+  EXPECT_EQ(source_->stats().sent, 0u);
+  Acknowledge(kEntries + 4);
+  EXPECT_EQ(held_, std::nullopt);
+  EXPECT_EQ(source_->stats().sent, 1u);
+}
+
+TEST_F(LeadingSourceTest, AMemberThatHoldsTheStateTakesNoPlace) {
+  constexpr NodeId kOther{3};
+  Begin();
+  EXPECT_TRUE(absl::IsResourceExhausted(AskNow({.member = kOther}).status()));
+  Acknowledge(kEntries + 1);
+  Begin(kOther);
+  EXPECT_EQ(source_->stats().sessions, 2u);
+  EXPECT_EQ(held_, LogIndex(kEntries));
 }
 
 // As of a member whose state is wrong, or of one that the log has brought up to the state
