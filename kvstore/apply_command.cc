@@ -104,7 +104,7 @@ ApplyResult MvccStore::ApplyPut(std::string_view request, bool want_response) {
     result.status = ErrNoSpace();
     return result;
   }
-  std::optional<std::string> stored;
+  std::optional<std::string_view> stored;
   {
     const CachedOnly cached_only(!may_wait_);
     result.status = CheckPut(*keys_, lessor_, put_);

@@ -14,6 +14,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "raft/base/coding.h"
 
 namespace conclave::kv {
 
@@ -53,24 +54,33 @@ class WriteBatch {
 
     explicit Operations(std::string_view encoded) : encoded_(encoded) {}
     iterator begin() const { return iterator(encoded_); }
-    iterator end() const { return iterator(encoded_.substr(encoded_.size())); }
+    iterator end() const { return At(encoded_.size()); }
+    iterator At(size_t place) const { return iterator(encoded_.substr(place)); }
 
    private:
     std::string_view encoded_;
   };
 
-  void Put(std::string_view key, std::string_view value);
-  void Delete(std::string_view key);
+  // Each returns the operation's place, for At.
+  size_t Put(std::string_view key, std::string_view value);
+  size_t Delete(std::string_view key);
   void Clear();
   bool empty() const { return count_ == 0; }
   size_t count() const { return count_; }
   size_t size_bytes() const { return encoded_.size(); }
   Operations operations() const { return Operations(encoded_); }
+  Operation At(size_t place) const { return *Operations(encoded()).At(place); }
+  std::string_view KeyAt(size_t place) const {
+    const char* const header = encoded_.data() + place;
+    return {header + kHeaderBytes, LoadFixed32(header + 1)};
+  }
   // All of it as bytes, in an encoding that is the same on every machine; until the next change.
   std::string_view encoded() const { return encoded_; }
 
  private:
   // Each operation: kind (1), key size (4), value size (4), key, value.
+  static constexpr size_t kHeaderBytes = 9;
+
   std::string encoded_;
   size_t count_ = 0;
 };

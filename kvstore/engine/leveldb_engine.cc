@@ -286,16 +286,7 @@ absl::Status LevelDbEngine::Open(const std::string& directory, const LevelDbOpti
     flusher_ = std::make_unique<PosixExecutor>("engine-flush", Scheduling::kBulk);
     reclaimer_ = std::make_unique<PosixExecutor>("engine-reclaim", Scheduling::kBulk);
   }
-
-  // Tables that nobody has opened yet count too. A compaction may be removing some already.
-  std::vector<std::string> names;
-  database().OrDie(env_.GetChildren(directory, &names), "list");
-  for (const std::string& name : names) {
-    uint64_t size = 0;
-    if (!name.ends_with(".ldb")) continue;
-    const leveldb::Status sized = env_.GetFileSize(directory + "/" + name, &size);
-    if (!sized.IsNotFound()) database().OrDie(sized, "size");
-  }
+  database().OrDie(env_.LearnFiles(directory), "list");
   return absl::OkStatus();
 }
 

@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -61,6 +63,14 @@ class LevelDbEngineTest : public ::testing::Test {
       if (name.ends_with(suffix)) found.push_back("data/db/" + name);
     }
     return found;
+  }
+
+  // Enough of the same keys for some compactions.
+  void WriteManyTables() {
+    for (int i = 1; i <= 100; ++i) {
+      WriteNumbered(i % 10, 1000);
+      engine_->Flush();
+    }
   }
 
   MemoryFileSystem disk_;
@@ -220,6 +230,32 @@ TEST_F(LevelDbEngineTest, SpaceOfDeletedHistoryComesBackByItself) {
   EXPECT_LT(engine_->SizeBytes(), full / 10);
   engine_.reset();  // what it was about to remove is
   EXPECT_EQ(*table->Size(), 0u) << "only a gradual removal takes it from who has it open";
+}
+
+// LevelDB looks for what it can remove after each compaction: among the files that it has made, not
+// in the directory, which takes long to read where there are thousands.
+TEST_F(LevelDbEngineTest, TheDirectoryIsReadOnlyWhenItIsOpened) {
+  const std::string stray = "data/db/000001.ldb";
+  ASSERT_TRUE(fs_.Open(stray, OpenMode::kCreateOrKeep).ok());
+  WriteManyTables();
+  EXPECT_TRUE(disk_.Exists(stray));
+  engine_.reset();
+  Open();
+  EXPECT_FALSE(disk_.Exists(stray));
+}
+
+TEST_F(LevelDbEngineTest, AFileThatCouldNotBeRemovedIsTriedAgain) {
+  std::set<std::string> refused;
+  disk_.SetFault([&](MemoryFileSystem::Operation operation, const std::string& path) {
+    const bool refuses = operation == MemoryFileSystem::Operation::kRemove &&
+                         path.ends_with(".ldb") && refused.insert(path).second;
+    return refuses ? absl::UnavailableError("not now") : absl::OkStatus();
+  });
+  WriteManyTables();
+  disk_.SetFault(nullptr);
+  ASSERT_GT(refused.size(), 1u);
+  const auto is_gone = [&](const std::string& path) { return !disk_.Exists(path); };
+  EXPECT_TRUE(std::any_of(refused.begin(), refused.end(), is_gone));
 }
 
 TEST_F(LevelDbEngineTest, TheDirectoryIsLocked) {

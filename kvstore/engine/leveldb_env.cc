@@ -308,20 +308,42 @@ bool LevelDbEnv::FileExists(const std::string& path) { return fs_->Exists(path);
 leveldb::Status LevelDbEnv::GetChildren(const std::string& directory,
                                         std::vector<std::string>* names) {
   names->clear();
+  std::unique_lock lock(mutex_);
+  const bool known = knows_all_;
+  // The logs in any case, so that LevelDB removes the ones it has flushed.
+  for (const auto& [path, size] : sizes_) {
+    if (known || IsLog(path)) names->push_back(path.substr(directory.size() + 1));
+  }
+  lock.unlock();
+  if (known) return leveldb::Status::OK();
   absl::StatusOr<std::vector<std::string>> listed = fs_->List(directory);
   if (!listed.ok()) return ToLevelDb(listed.status());
-  *names = *std::move(listed);
-  // The logs too, so that LevelDB removes the ones it has flushed.
-  std::lock_guard lock(mutex_);
-  for (const auto& [path, size] : sizes_) {
-    if (IsLog(path)) names->push_back(path.substr(directory.size() + 1));
-  }
+  names->insert(names->end(), listed->begin(), listed->end());
   return leveldb::Status::OK();
 }
 
+leveldb::Status LevelDbEnv::LearnFiles(const std::string& directory) {
+  std::vector<std::string> names;
+  leveldb::Status status = GetChildren(directory, &names);
+  for (const std::string& name : names) {
+    uint64_t size = 0;
+    if (!name.ends_with(".ldb")) continue;
+    const leveldb::Status sized = GetFileSize(directory + "/" + name, &size);
+    // A compaction may be removing some already.
+    if (!sized.ok() && !sized.IsNotFound()) status = sized;
+  }
+  std::lock_guard lock(mutex_);
+  knows_all_ = status.ok();
+  return status;
+}
+
 leveldb::Status LevelDbEnv::RemoveFile(const std::string& path) {
+  if (!IsLog(path)) {
+    const absl::Status removed = fs_->RemoveGradually(path);
+    if (removed.ok() || absl::IsNotFound(removed)) Forget(path);
+    return ToLevelDb(removed);
+  }
   Forget(path);
-  if (!IsLog(path)) return ToLevelDb(fs_->RemoveGradually(path));
   std::lock_guard lock(mutex_);
   --logs_;
   changed_.notify_all();

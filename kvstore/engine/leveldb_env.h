@@ -58,6 +58,11 @@ class LevelDbEnv : public leveldb::Env {
   // The disk's words once something has failed so.
   absl::Status SpaceStatus() const;
 
+  // Once, after the database is open: the tables that it has count from now on though nobody has
+  // opened them yet, and the directory is not read again. LevelDB asks for its files after each
+  // compaction, with the lock that every lookup needs, and thousands take milliseconds to read.
+  leveldb::Status LearnFiles(const std::string& directory);
+
   // Of all files this environment has seen.
   uint64_t SizeBytes() const;
 
@@ -122,7 +127,8 @@ class LevelDbEnv : public leveldb::Env {
   int logs_ = 0;
   size_t started_ = 0;               // works that have neither ended nor come to wait at the gate
   std::condition_variable changed_;  // flushing(), or started_ to 0
-  std::map<std::string, uint64_t> sizes_;
+  std::map<std::string, uint64_t> sizes_;  // of all files, once knows_all_
+  bool knows_all_ = false;
   uint64_t size_bytes_ = 0;
   std::unique_ptr<PosixExecutor> background_;
   std::vector<std::unique_ptr<PosixExecutor>> threads_;

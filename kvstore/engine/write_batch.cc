@@ -9,7 +9,6 @@ namespace {
 
 constexpr uint8_t kPut = 1;
 constexpr uint8_t kDelete = 0;
-constexpr size_t kOperationHeaderBytes = 9;
 
 void Append(std::string& encoded, uint8_t kind, std::string_view key, std::string_view value) {
   constexpr size_t kPieceBytesMax = std::numeric_limits<uint32_t>::max();
@@ -23,14 +22,18 @@ void Append(std::string& encoded, uint8_t kind, std::string_view key, std::strin
 
 }  // namespace
 
-void WriteBatch::Put(std::string_view key, std::string_view value) {
+size_t WriteBatch::Put(std::string_view key, std::string_view value) {
+  const size_t place = encoded_.size();
   Append(encoded_, kPut, key, value);
   ++count_;
+  return place;
 }
 
-void WriteBatch::Delete(std::string_view key) {
+size_t WriteBatch::Delete(std::string_view key) {
+  const size_t place = encoded_.size();
   Append(encoded_, kDelete, key, {});
   ++count_;
+  return place;
 }
 
 void WriteBatch::Clear() {
@@ -46,9 +49,9 @@ void WriteBatch::Operations::iterator::Load() {
   const size_t key_size = LoadFixed32(rest_.data() + 1);
   const size_t value_size = LoadFixed32(rest_.data() + 5);
   operation_.is_delete = static_cast<uint8_t>(rest_.front()) == kDelete;
-  operation_.key = rest_.substr(kOperationHeaderBytes, key_size);
-  operation_.value = rest_.substr(kOperationHeaderBytes + key_size, value_size);
-  size_ = kOperationHeaderBytes + key_size + value_size;
+  operation_.key = rest_.substr(kHeaderBytes, key_size);
+  operation_.value = rest_.substr(kHeaderBytes + key_size, value_size);
+  size_ = kHeaderBytes + key_size + value_size;
 }
 
 }  // namespace conclave::kv

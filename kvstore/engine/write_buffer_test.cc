@@ -34,7 +34,11 @@ Changes ChangesIn(const SortedRun& run) {
 WriteBatch BatchOf(const std::vector<std::pair<std::string, std::optional<std::string>>>& changes) {
   WriteBatch batch;
   for (const auto& [key, value] : changes) {
-    value ? batch.Put(key, *value) : batch.Delete(key);
+    if (value) {
+      batch.Put(key, *value);
+    } else {
+      batch.Delete(key);
+    }
   }
   return batch;
 }
@@ -43,6 +47,32 @@ TEST(SortedRunTest, TheLastOperationOfAKeyCounts) {
   const SortedRun run(
       BatchOf({{"b", "1"}, {"a", "1"}, {"b", std::nullopt}, {"c", ""}, {"a", "2"}}));
   EXPECT_EQ(ChangesIn(run), (Changes{{"a", "2"}, {"b", std::nullopt}, {"c", ""}}));
+}
+
+// Keys of few kinds that are prefixes of each other, that differ late or only in zeros at their
+// end, and that come in order or not.
+TEST(SortedRunTest, ABatchOfAnyKeysIsInOrder) {
+  Random random(7);
+  const std::vector<std::string> kinds = {"",    "a", "aaaaaaaaaaaa", "h", std::string(9, '\0'),
+                                          "\xff"};
+  for (int round = 0; round < Scaled(2'000); ++round) {
+    Changes expected;
+    WriteBatch batch;
+    for (uint64_t i = random.Below(120); i > 0; --i) {
+      std::string key = kinds[random.Below(kinds.size())];
+      for (uint64_t bytes = random.Below(12); bytes > 0; --bytes) {
+        key.push_back(static_cast<char>(random.OneIn(2) ? 0 : random.Below(256)));
+      }
+      if (random.OneIn(8)) {
+        batch.Delete(key);
+        expected[key].reset();
+      } else {
+        batch.Put(key, std::to_string(i));
+        expected[key] = std::to_string(i);
+      }
+    }
+    ASSERT_EQ(ChangesIn(SortedRun(batch)), expected) << round;
+  }
 }
 
 TEST(SortedRunTest, TheNewerOfTwoRunsCountsAndDeletesStay) {

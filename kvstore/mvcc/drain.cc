@@ -6,12 +6,13 @@ namespace conclave::kv {
 
 void Drain::WriteOut(Engine& engine, RecordCache& cache) {
   engine.Write(batch_);
-  batch_.Clear();
-  for (auto& [key, record] : changed_) {
-    if (SEEDED_BUG(kCacheMissesDelete) && !record) continue;
-    cache.Put(key, std::move(record));
+  for (auto it = changed_.cbegin(); it != changed_.cend(); ++it) {
+    const Change change = At(it);
+    if (SEEDED_BUG(kCacheMissesDelete) && !change.record) continue;
+    cache.Put(change.key, change.record);
   }
   changed_.clear();
+  batch_.Clear();
 }
 
 }  // namespace conclave::kv

@@ -16,55 +16,53 @@ std::optional<std::string_view> KeyAt(const Iterator& it) {
 
 }  // namespace
 
-const std::optional<std::string>* Latest::Find(std::string_view key) const {
+bool Latest::Find(std::string_view key, std::optional<std::string_view>& record) const {
   const Drain::Changed& changed = drain_->changed();
   if (!changed.empty()) {
-    if (const auto it = changed.find(key); it != changed.end()) return &it->second;
+    if (const auto it = changed.find(key); it != changed.end()) {
+      record = drain_->At(it).record;
+      return true;
+    }
   }
-  return cache_ == nullptr ? nullptr : cache_->Find(key);
+  return cache_ != nullptr && cache_->Find(key, record);
 }
 
-std::optional<std::string> Latest::Fetch(std::string_view key) const {
+std::optional<std::string_view> Latest::Fetch(std::string_view key) const {
   if (absent_ == key) return std::nullopt;
-  std::string engine_key;
-  SetLatestKey(key, engine_key);
-  std::optional<std::string> record = engine_->Get(engine_key);
-  if (record) {
-    if (cache_ != nullptr) cache_->Put(key, record);
+  fetched_ = engine_->Get(LatestKey(key));
+  if (fetched_) {
+    if (cache_ != nullptr) cache_->Put(key, *fetched_);
   } else if (!CachedOnly::HasMissed()) {
     absent_ = key;  // the cache does not keep that: there is no end of such keys
   }
-  return record;
+  return fetched_;
 }
 
-std::optional<std::string> Latest::Get(std::string_view key) const {
-  if (const std::optional<std::string>* known = Find(key)) return *known;
-  return Fetch(key);
-}
-
-void Latest::LookUp(std::string_view key) const {
-  if (Find(key) == nullptr) Fetch(key);
+std::optional<std::string_view> Latest::Get(std::string_view key) const {
+  std::optional<std::string_view> record;
+  return Find(key, record) ? record : Fetch(key);
 }
 
 void Latest::Scan(const KeySpan& span, VisitRecord visit) const {
   if (span.single) {
-    const std::optional<std::string> record = Get(span.begin);
+    const std::optional<std::string_view> record = Get(span.begin);
     if (record) visit(span.begin, ReadRecord(*record));
     return;
   }
   const std::unique_ptr<Iterator> it = engine_->NewIterator();
   it->Seek(LatestKey(span.begin));
-  auto change = drain_->changed().lower_bound(span.begin);
+  auto next = drain_->changed().lower_bound(std::string_view(span.begin));
   const auto changes_end = drain_->changed().end();
   while (true) {
     const std::optional<std::string_view> stored = KeyAt(*it);
     const bool in_engine = stored && !span.IsPast(*stored);
-    const bool in_drain = change != changes_end && !span.IsPast(change->first);
+    const Drain::Change changed = next != changes_end ? drain_->At(next) : Drain::Change();
+    const bool in_drain = next != changes_end && !span.IsPast(changed.key);
     if (!in_engine && !in_drain) return;
-    if (in_drain && (!in_engine || change->first <= *stored)) {
-      if (in_engine && change->first == *stored) it->Next();
-      if (change->second && !visit(change->first, ReadRecord(*change->second))) return;
-      ++change;
+    if (in_drain && (!in_engine || changed.key <= *stored)) {
+      if (in_engine && changed.key == *stored) it->Next();
+      if (changed.record && !visit(changed.key, ReadRecord(*changed.record))) return;
+      ++next;
     } else {
       if (!visit(*stored, ReadRecord(it->value()))) return;
       it->Next();

@@ -24,10 +24,10 @@ class Latest {
   Latest(const EngineReader* engine, const Drain* drain, RecordCache* cache)
       : engine_(engine), drain_(drain), cache_(cache) {}
 
-  // The key's encoded record (ReadRecord), or nothing.
-  std::optional<std::string> Get(std::string_view key) const;
+  // The key's encoded record (ReadRecord), or nothing; good until the next call, or change.
+  std::optional<std::string_view> Get(std::string_view key) const;
   // As Get, for one that comes before the engine is next written.
-  void LookUp(std::string_view key) const;
+  void LookUp(std::string_view key) const { Get(key); }
   // The engine was written: what was absent may be there.
   void OnWritten() { absent_.reset(); }
 
@@ -37,15 +37,16 @@ class Latest {
   void ScanBackward(const KeySpan& span, VisitRecord visit) const;
 
  private:
-  // What the drain and the cache say of the key; null if nothing.
-  const std::optional<std::string>* Find(std::string_view key) const;
-  std::optional<std::string> Fetch(std::string_view key) const;
+  // What the drain or the cache says of the key; false if nothing.
+  bool Find(std::string_view key, std::optional<std::string_view>& record) const;
+  std::optional<std::string_view> Fetch(std::string_view key) const;
 
   const EngineReader* const engine_;
   const Drain* const drain_;
   RecordCache* const cache_;
   // The last key that the engine did not have: a transaction asks for one again and again.
   mutable std::optional<std::string> absent_;
+  mutable std::optional<std::string> fetched_;  // from the engine, by the last Fetch
 };
 
 }  // namespace conclave::kv

@@ -7,43 +7,56 @@
 namespace conclave::kv {
 namespace {
 
-constexpr size_t kEntryBytes = 160;  // slot, place in the table, what malloc adds
-constexpr size_t kShareMax = 8;      // no entry takes more than one in so many of all bytes
+constexpr size_t kEntryBytes = 96;  // slot, place in the table, what malloc adds
+constexpr size_t kShareMax = 8;     // no entry takes more than one in so many of all bytes
 
 }  // namespace
 
-size_t RecordCache::BytesOf(std::string_view key, const std::optional<std::string>& record) {
-  return kEntryBytes + key.size() + (record ? record->size() : 0);
+size_t RecordCache::BytesOf(const Entry& entry) { return kEntryBytes + entry.bytes.capacity(); }
+
+// In place where it fits, as a record of another version of the key does most of the time.
+void RecordCache::Set(Entry& entry, std::string_view key, std::optional<std::string_view> record) {
+  const size_t size = key.size() + (record ? record->size() : 0);
+  if (size > entry.bytes.capacity() || size < entry.bytes.capacity() / 2) {
+    entry.bytes = std::string();
+    entry.bytes.reserve(size);
+  }
+  entry.bytes.assign(key);
+  if (record) entry.bytes.append(*record);
+  entry.key_size = static_cast<uint32_t>(key.size());
+  entry.has_record = record.has_value();
 }
 
-const std::optional<std::string>* RecordCache::Find(std::string_view key) {
+bool RecordCache::Find(std::string_view key, std::optional<std::string_view>& record) {
   const auto it = slots_.find(key);
-  if (it == slots_.end()) return nullptr;
-  Entry& entry = entries_[it->second];
+  if (it == slots_.end()) return false;
+  Entry& entry = entries_[*it];
   entry.used = true;
-  return &entry.record;
+  record = entry.has_record ? std::optional(entry.record()) : std::nullopt;
+  return true;
 }
 
-void RecordCache::Put(std::string_view key, std::optional<std::string> record) {
-  const size_t bytes = BytesOf(key, record);
+void RecordCache::Put(std::string_view key, std::optional<std::string_view> record) {
+  const size_t bytes = kEntryBytes + key.size() + (record ? record->size() : 0);
   const bool too_large = bytes > bytes_max_ / kShareMax;
   if (const auto it = slots_.find(key); it != slots_.end()) {
-    if (too_large) return Forget(it->second);
-    Entry& entry = entries_[it->second];
-    bytes_ += bytes - BytesOf(key, entry.record);
-    entry.record = std::move(record);
+    if (too_large) return Forget(*it);
+    Entry& entry = entries_[*it];
+    bytes_ -= BytesOf(entry);
+    Set(entry, key, record);
+    bytes_ += BytesOf(entry);
     return MakeRoom(0);
   }
   if (too_large) return;
   MakeRoom(bytes);
   const uint32_t slot = FreeSlot();
   Entry& entry = entries_[slot];
-  entry.key = key;
-  entry.record = std::move(record);
+  Set(entry, key, record);
   entry.live = true;
   entry.used = false;
-  bytes_ += bytes;
-  slots_.emplace(entry.key, slot);
+  bytes_ += BytesOf(entry);
+  slots_.insert(slot);
+  MakeRoom(0);
 }
 
 void RecordCache::MakeRoom(size_t bytes) {
@@ -60,8 +73,8 @@ void RecordCache::MakeRoom(size_t bytes) {
 
 void RecordCache::Forget(uint32_t slot) {
   Entry& entry = entries_[slot];
-  slots_.erase(entry.key);
-  bytes_ -= BytesOf(entry.key, entry.record);
+  slots_.erase(slot);
+  bytes_ -= BytesOf(entry);
   entry = Entry();
   free_.push_back(slot);
 }

@@ -49,7 +49,7 @@ WriteTxn::WriteTxn(KeySpace* keys, Lessor* lessor) : keys_(keys), lessor_(lessor
   events_.revision = keys->revision + 1;
 }
 
-void WriteTxn::Put(const PutRequest& request, const std::optional<std::string>& stored,
+void WriteTxn::Put(const PutRequest& request, std::optional<std::string_view> stored,
                    PutResponse* response) {
   const std::string_view key = request.key();
   const RecordView previous = stored ? ReadRecord(*stored) : RecordView();
@@ -67,7 +67,9 @@ void WriteTxn::Put(const PutRequest& request, const std::optional<std::string>& 
   event.record.create_revision = stored ? previous.create_revision : event.record.mod.main;
   event.record.version = previous.version + 1;
   event.record.lease = request.ignore_lease() ? previous.lease : request.lease();
-  event.record.value = request.ignore_value() ? previous.value : std::string_view(request.value());
+  // The batch, where it may lie, is about to grow.
+  const std::string kept_value(request.ignore_value() ? previous.value : std::string_view());
+  event.record.value = request.ignore_value() ? kept_value : request.value();
 
   std::string& bytes = keys_->scratch;
   SetRecord(event.record, bytes);
@@ -110,7 +112,7 @@ void WriteTxn::DeleteRange(const DeleteRangeRequest& request, DeleteRangeRespons
 }
 
 void WriteTxn::DeleteKey(std::string_view key) {
-  const std::optional<std::string> stored = keys_->latest.Get(key);
+  const std::optional<std::string_view> stored = keys_->latest.Get(key);
   CHECK(stored.has_value());
   const RecordView record = ReadRecord(*stored);
   AddReplaced(record.value);

@@ -31,7 +31,7 @@ class WriteTxn {
   int64_t revision() const { return changes_ == 0 ? keys_->revision : events_.revision; }
 
   // `stored` is Latest::Get of the key; `response` may be null. Requires CheckPut to have passed.
-  void Put(const etcdserverpb::PutRequest& request, const std::optional<std::string>& stored,
+  void Put(const etcdserverpb::PutRequest& request, std::optional<std::string_view> stored,
            etcdserverpb::PutResponse* response);
   void DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
                    etcdserverpb::DeleteRangeResponse* response);

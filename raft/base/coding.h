@@ -24,8 +24,12 @@ inline void PutFixed64(std::string& out, uint64_t value) {
 inline void PutByte(std::string& out, uint8_t value) { out.push_back(static_cast<char>(value)); }
 
 inline void PutVarint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
+  constexpr size_t kBytesMax = 10;
+  char bytes[kBytesMax];
+  size_t size = 0;
+  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
+  bytes[size++] = static_cast<char>(value);
+  out.append(bytes, size);
 }
 
 // The number at `at`, which must have that many bytes.
