@@ -265,6 +265,8 @@ constexpr Story kStories[] = {
      "check: failed"},
     {kSnapshotLogLetGoEarly, "the log is let go once a member holds the state, though it is behind",
      "unit test: server/stages/snapshot_seeded_bugs_test.cc"},
+    {kRefusedWindowReopened, "a window is as wide as before once what ran ahead has been refused",
+     "unit test: raft/core/classical_bugs_replication_test.cc"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -159,7 +159,8 @@
   BUG(kColdPutApplied, 123)           \
   BUG(kColdReadForgotten, 124)        \
   BUG(kPassedOverEventsMissed, 125)   \
-  BUG(kSnapshotLogLetGoEarly, 126)
+  BUG(kSnapshotLogLetGoEarly, 126)    \
+  BUG(kRefusedWindowReopened, 127)
 
 namespace conclave {
 

@@ -1,5 +1,6 @@
 // Classical bugs of the log: entries that replace committed ones, holes, and answers that say more
 // than is true.
+#include "raft/base/random.h"
 #include "raft/core/classical_bugs.h"
 
 namespace conclave::raft {
@@ -436,6 +437,34 @@ TEST_F(ClassicalBugTest, TheCommitIndexFalls) {
     c.Expect(c.status(k2).commit == LogIndex(2), "x is committed");
     c.DeliverLate(k1, k2);  // it says 1
     c.Expect(c.status(k2).commit == LogIndex(2), "and stays so");
+  });
+}
+
+// Requests that overtake each other are refused for want of those before them. One that lags behind
+// is brought up to date by a few messages an entry, not by windows that beget windows.
+TEST_F(ClassicalBugTest, AWindowThatIsRefusedIsSentAgainAndAgain) {
+  options_.config.append_entries_max = 1;
+  Expect(kRefusedWindowReopened, "messages beget messages", [](DrivenCluster& c) {
+    constexpr size_t kEntries = 100;
+    constexpr size_t kMessagesMax = 10 * kEntries;
+    c.Elect(k1);
+    c.Isolate(k3);
+    for (size_t i = 0; i < kEntries; ++i) c.Propose(k1, std::to_string(i));
+    c.Settle();
+    c.Heal();
+    c.LoseConnections(k1, {k3});
+    c.Wake(k1);
+    Random random(1);
+    size_t sent = 0;
+    while (c.status(k3).last_index < c.status(k1).last_index && sent < kMessagesMax) {
+      const size_t there = c.Underway(k1, k3);
+      const size_t back = c.Underway(k3, k1);
+      if (there + back == 0) c.Wake(k1);
+      if (there > 0) sent += c.Deliver(k1, k3, random.Below(there));
+      c.FinishWrites(k3);
+      if (back > 0) c.Deliver(k3, k1, random.Below(back));
+    }
+    c.Expect(sent + c.Underway(k1, k3) < kMessagesMax, "messages beget messages");
   });
 }
 

@@ -39,7 +39,11 @@ Progress::Progress(LogIndex next) : next_(next) { CHECK(next > LogIndex(0)); }
 bool Progress::MaySend(const WindowLimits& limits) const {
   CHECK(next_ > match_);
   if (state_ == State::kSnapshot) return false;
-  return state_ == State::kProbe ? !probe_sent_ : !window_.Full(limits);
+  return state_ == State::kProbe ? !probe_sent_ : !WindowFull(limits);
+}
+
+bool Progress::WindowFull(const WindowLimits& limits) const {
+  return window_.appends() >= appends_allowed_ || window_.Full(limits);
 }
 
 bool Progress::OwesEmpty(const WindowLimits& limits, LogIndex commit) const {
@@ -48,7 +52,7 @@ bool Progress::OwesEmpty(const WindowLimits& limits, LogIndex commit) const {
   // A closed window stays closed for news of commits too: an unanswering peer must not be sent more
   // without bound.
   const bool commit_is_news = std::min(commit, next_.Prev()) > commit_sent_;
-  return stall_probe_ || (commit_is_news && !window_.Full(limits));
+  return stall_probe_ || (commit_is_news && !WindowFull(limits));
 }
 
 void Progress::Sent(LogIndex last, size_t bytes, LogIndex commit) {
@@ -89,6 +93,7 @@ bool Progress::Accepted(LogIndex index) {
   CHECK(!stall_probe_ || state_ != State::kProbe);
   const bool news = index > match_;
   match_ = std::max(match_, index);
+  if (news && appends_allowed_ < std::numeric_limits<size_t>::max()) ++appends_allowed_;
   if (state_ != State::kReplicate && index >= match_) {
     state_ = State::kReplicate;
     next_ = match_.Next();
@@ -105,6 +110,10 @@ bool Progress::Rejected(LogIndex prev, LogIndex retry_after) {
   // the peer has lost its disk; that one must not be filled up as if it had never held anything.
   if (prev <= match_ || state_ == State::kSnapshot) return false;
   if (state_ == State::kProbe && prev != next_.Prev()) return false;
+  if (state_ == State::kReplicate && !SEEDED_BUG(kRefusedWindowReopened)) {
+    SIM_REACHED("raft.leader.window_refused");
+    appends_allowed_ = 1;
+  }
   Probe(std::max(match_.Next(), std::min(prev, retry_after.Next())));
   CHECK(next_ <= prev);
   return true;

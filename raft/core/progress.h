@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 
 #include "raft/base/check.h"
 #include "raft/base/types.h"
@@ -104,6 +105,7 @@ class Progress {
 
  private:
   void Probe(LogIndex next);
+  bool WindowFull(const WindowLimits& limits) const;
 
   State state_ = State::kProbe;
   bool probe_sent_ = false;   // probing: one request is under way
@@ -115,6 +117,12 @@ class Progress {
   LogIndex commit_sent_;
   LogIndex match_at_heartbeat_;
   InflightWindow window_;
+  // So many requests may be in flight, whatever the limits allow: one after a peer has refused what
+  // ran ahead, one more for each that it accepts (as TCP's slow start, RFC 5681 3.1). Where
+  // requests overtake each other most of a full window is refused, each refusal turns into a probe
+  // and each answer to a probe into another window: without this every request would bring about
+  // more.
+  size_t appends_allowed_ = std::numeric_limits<size_t>::max();
 };
 
 }  // namespace conclave::raft

@@ -48,6 +48,22 @@ TEST(ProgressTest, NextRunsAheadOfTheAnswers) {  // thesis 10.2.1
   EXPECT_EQ(progress.next(), LogIndex(10));
 }
 
+TEST(ProgressTest, ARefusedWindowOpensAnewOneRequestForEachThatIsAccepted) {
+  Progress progress = Replicating();
+  for (uint64_t last = 6; last <= 8; ++last) progress.Sent(LogIndex(last), 1, kNoCommit);
+  EXPECT_TRUE(progress.Rejected(LogIndex(7), LogIndex(5)));
+  progress.Sent(LogIndex(6), 1, kNoCommit);  // the probe
+  EXPECT_TRUE(progress.Accepted(LogIndex(6)));
+  for (uint64_t allowed = 2; allowed <= 3; ++allowed) {
+    while (progress.MaySend(kLimits)) progress.Sent(progress.next(), 1, kNoCommit);
+    EXPECT_EQ(progress.window().appends(), allowed);
+    EXPECT_FALSE(progress.OwesEmpty(kLimits, progress.match()));
+    EXPECT_TRUE(progress.Accepted(progress.match().Next()));
+  }
+  while (progress.MaySend(kLimits)) progress.Sent(progress.next(), 1, kNoCommit);
+  EXPECT_EQ(progress.window().appends(), kLimits.appends_max);
+}
+
 TEST(ProgressTest, TheWindowIsBoundedByCountAndByBytes) {
   Progress by_count = Replicating();
   for (uint64_t last = 6; last <= 8; ++last) {
