@@ -38,7 +38,7 @@ struct LevelDbOptions {
   bool waits_for_space = true;
   // A table is synced whenever so many bytes of it are written, not only at its end: one sync of a
   // whole table holds up everybody else's on that disk. 0: at its end.
-  size_t sync_every_bytes = 256 << 10;
+  size_t sync_every_bytes = 64 << 10;
   // Every call returns only once LevelDB's background work is done, and that work runs only while
   // the caller waits for it: what reaches the disk is a function of the calls, as simulations need.
   // Then calls come from one thread at a time, and Reclaim leaves all to the compactions that
