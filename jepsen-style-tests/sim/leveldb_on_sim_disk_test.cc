@@ -111,7 +111,8 @@ TEST(LevelDbOnSimDiskTest, TheSameSeedIsTheSameDisk) {
   int ends = 0;
   int kept = 0;
   std::set<uint64_t> traces;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  constexpr uint64_t kLives = 15;
+  for (uint64_t seed = 1; seed <= kLives; ++seed) {
     LevelDbLife one(seed);
     LevelDbLife two(seed);
     one.Run(4000);
@@ -123,7 +124,7 @@ TEST(LevelDbOnSimDiskTest, TheSameSeedIsTheSameDisk) {
     ends += one.ends();
     kept += one.kept();
   }
-  EXPECT_EQ(traces.size(), 12u);
+  EXPECT_EQ(traces.size(), kLives);
   EXPECT_GT(fuses, 50) << "of " << ends << " ends";
   EXPECT_GT(ends - fuses, 20);
   EXPECT_GT(kept, 50);

@@ -444,7 +444,7 @@ TEST_F(ClassicalBugTest, TheCommitIndexFalls) {
 // is brought up to date by a few messages an entry, not by windows that beget windows.
 TEST_F(ClassicalBugTest, AWindowThatIsRefusedIsSentAgainAndAgain) {
   options_.config.append_entries_max = 1;
-  Expect(kRefusedWindowReopened, "messages beget messages", [](DrivenCluster& c) {
+  Expect(SeededBug::kRefusedWindowReopened, "messages beget messages", [](DrivenCluster& c) {
     constexpr size_t kEntries = 100;
     constexpr size_t kMessagesMax = 10 * kEntries;
     c.Elect(k1);
