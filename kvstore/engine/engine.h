@@ -70,6 +70,7 @@ class WriteBatch {
   size_t size_bytes() const { return encoded_.size(); }
   Operations operations() const { return Operations(encoded_); }
   Operation At(size_t place) const { return *Operations(encoded()).At(place); }
+  // At(place).key, for who compares many.
   std::string_view KeyAt(size_t place) const {
     const char* const header = encoded_.data() + place;
     return {header + kHeaderBytes, LoadFixed32(header + 1)};

@@ -25,8 +25,7 @@ class Drain {
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
 
-  // Where in the batch a latest record was first changed, which is how the map knows its key, and
-  // where it was last.
+  // Orders places in the batch by the keys of the latest records there; finds them by key.
   struct ByKey {
     using is_transparent = void;
 
@@ -44,6 +43,8 @@ class Drain {
       return order < 0 ? absl::weak_ordering::less : absl::weak_ordering::greater;
     }
   };
+  // Where in the batch a latest record was first changed, which is how the map knows its key, and
+  // where it was last.
   using Changed = absl::btree_map<size_t, size_t, ByKey>;
   // Good until something is changed. The encoded record, or nothing if the key was deleted.
   struct Change {

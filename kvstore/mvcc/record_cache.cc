@@ -56,7 +56,7 @@ void RecordCache::Put(std::string_view key, std::optional<std::string_view> reco
   entry.used = false;
   bytes_ += BytesOf(entry);
   slots_.insert(slot);
-  MakeRoom(0);
+  MakeRoom(0);  // a string may take more than it was asked to
 }
 
 void RecordCache::MakeRoom(size_t bytes) {
