@@ -27,7 +27,10 @@ inline void PutVarint(std::string& out, uint64_t value) {
   constexpr size_t kBytesMax = 10;
   char bytes[kBytesMax];
   size_t size = 0;
-  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
+  // Ten groups hold 64 bits; the second bound only tells the compiler so, which else warns.
+  for (; value >= 0x80 && size < kBytesMax - 1; value >>= 7) {
+    bytes[size++] = static_cast<char>(value | 0x80);
+  }
   bytes[size++] = static_cast<char>(value);
   out.append(bytes, size);
 }
