@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "raft/base/text.h"
@@ -64,6 +65,11 @@ NodeOptions NodeOptionsOf(const ServerConfig& config, const DataDir& data_dir) {
   return options;
 }
 
+size_t IoLanesOf(const ServerConfig& config) {
+  if (config.io_lanes >= 0) return static_cast<size_t>(config.io_lanes);
+  return DefaultIoLanes(std::thread::hardware_concurrency());
+}
+
 MemberKeeperOptions MemberKeeperOptionsOf(const ServerConfig& config, const Identity& identity) {
   MemberKeeperOptions options;
   options.strict_reconfig_check = config.strict_reconfig_check;
@@ -98,6 +104,7 @@ Server::Server(const ServerConfig& config, const ServerLanes& lanes, Clock* cloc
           [this] { return node_->log_busy() ? EventLoop::kReadBufferSize : kFirstOfBurstBytes; }) {}
 
 Server::~Server() {
+  io_lanes_.reset();
   clients_.reset();  // calls that are open end while what serves them is still there
   metrics_only_.reset();
   if (removal_timer_ != 0) loop_->CancelTimer(removal_timer_);
@@ -193,6 +200,10 @@ absl::Status Server::StartClients() {
   shared.http2 = FrontEndOptions();
   shared.read_portion = &read_portion_;
   clients_ = std::make_unique<Http2Server>(shared);
+  if (const size_t lanes = IoLanesOf(config_); lanes > 0) {
+    io_lanes_ = std::make_unique<IoLanes>(lanes, clock_, shared);
+    clients_->ServeElsewhere([this](ScopedFd socket) { io_lanes_->Serve(std::move(socket)); });
+  }
   if (absl::Status status = Listen(*clients_, config_.listen_client_urls, "--listen-client-urls");
       !status.ok()) {
     return status;
@@ -231,7 +242,11 @@ Http2Options Server::FrontEndOptions() const {
 void Server::Stop(Task done) {
   node_->StepAside([this, done = std::move(done)]() mutable {
     constexpr Duration kDrainMax = Seconds(2);
-    clients_->Shutdown(loop_->Now() + kDrainMax, std::move(done));
+    const Instant limit = loop_->Now() + kDrainMax;
+    if (io_lanes_ == nullptr) return clients_->Shutdown(limit, std::move(done));
+    clients_->Shutdown(limit, [this, limit, done = std::move(done)]() mutable {
+      io_lanes_->Shutdown(limit, std::move(done));
+    });
   });
 }
 

@@ -17,6 +17,7 @@
 #include "server/bootstrap/last_members.h"
 #include "server/config/config.h"
 #include "server/http2/server.h"
+#include "server/lanes/io_lanes.h"
 #include "server/net/event_loop.h"
 #include "server/peer/peer_network.h"
 #include "server/rpc/dispatch.h"
@@ -93,7 +94,8 @@ class Server : private NodeObserver {
   std::unique_ptr<RangeBudget> range_budget_;
   DispatchTable methods_;
   std::unique_ptr<Telemetry> telemetry_;
-  std::unique_ptr<Http2Server> clients_;
+  std::unique_ptr<Http2Server> clients_;  // with I/O lanes, it only listens
+  std::unique_ptr<IoLanes> io_lanes_;
   std::unique_ptr<Http2Server> metrics_only_;
   TimerId removal_timer_ = 0;
   bool removed_ = false;

@@ -29,6 +29,12 @@ TEST(CodingTest, VarintsRoundTripAtEveryWidth) {
     }
   }
   std::string out;
+  PutVarint(out, 127);
+  EXPECT_EQ(out.size(), 1u);
+  out.clear();
+  PutVarint(out, 128);
+  EXPECT_EQ(out, std::string("\x80\x01", 2)) << "seven bits in each byte, the lowest first";
+  out.clear();
   PutVarint(out, std::numeric_limits<uint64_t>::max());
   EXPECT_EQ(out.size(), 10u);
   EXPECT_EQ(ByteReader(out).Varint(), std::numeric_limits<uint64_t>::max());

@@ -267,6 +267,13 @@ constexpr Story kStories[] = {
      "unit test: server/stages/snapshot_seeded_bugs_test.cc"},
     {kRefusedWindowReopened, "a window is as wide as before once what ran ahead has been refused",
      "unit test: raft/core/classical_bugs_replication_test.cc"},
+    // ---- Calls on I/O lanes. ----
+    {kRelayedEndUntold, "a service is not told that a call of an I/O lane is over",
+     "unit test: server/lanes/lanes_seeded_bugs_test.cc"},
+    {kRelayedRoomUntold, "a service is not told that a client of an I/O lane has room again",
+     "unit test: server/lanes/lanes_seeded_bugs_test.cc"},
+    {kHeldMessageOvertaken, "what a client sends overtakes what was held while reading was paused",
+     "unit test: server/lanes/lanes_seeded_bugs_test.cc"},
 };
 
 #define CONCLAVE_NAME(name, number) std::string_view(#name),

@@ -160,7 +160,11 @@
   BUG(kColdReadForgotten, 124)        \
   BUG(kPassedOverEventsMissed, 125)   \
   BUG(kSnapshotLogLetGoEarly, 126)    \
-  BUG(kRefusedWindowReopened, 127)
+  BUG(kRefusedWindowReopened, 127)    \
+  /* Calls on I/O lanes. */           \
+  BUG(kRelayedEndUntold, 128)         \
+  BUG(kRelayedRoomUntold, 129)        \
+  BUG(kHeldMessageOvertaken, 130)
 
 namespace conclave {
 

@@ -33,6 +33,7 @@ struct ServerConfig {
   int64_t snapshot_send_bytes_per_second = 64 << 20;  // to all members together
   int64_t heartbeat_interval_ms = 100;
   int64_t election_timeout_ms = 1'000;
+  int64_t io_lanes = -1;        // threads for clients' connections; -1: by the cores
   int64_t leader_priority = 0;  // leadership goes to healthy members of a higher one
   std::vector<Url> listen_peer_urls = {{"http", "localhost", 2380, ""}};
   std::vector<Url> listen_client_urls = {{"http", "localhost", 2379, ""}};

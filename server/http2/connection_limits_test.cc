@@ -210,7 +210,8 @@ TEST_F(ConnectionLimitsTest, BrokenFramesEndTheConnectionWithGoaway) {
 TEST_F(ConnectionLimitsTest, AnAddressWithoutMethodsRefusesHttp2) {
   ServerContext context;
   context.loop = loop_.get();
-  server_ = std::make_unique<Http2Server>(context);
+  Http2Server server(context);
+  server_ = &server;
   auto client = NewClient();
   loop_.RunUntilQuiet();
   EXPECT_TRUE(client->disconnected());

@@ -7,7 +7,8 @@
 
 namespace conclave::server {
 
-Http2Server::Http2Server(ServerContext context) : context_(std::move(context)) {
+Http2Server::Http2Server(ServerContext context)
+    : context_(std::move(context)), serve_([this](ScopedFd socket) { Serve(std::move(socket)); }) {
   CHECK(context_.loop != nullptr);
 }
 
@@ -18,7 +19,7 @@ Http2Server::~Http2Server() {
 
 absl::Status Http2Server::Listen(const SocketAddress& address) {
   auto listener = Listener::Listen(context_.loop, address,
-                                   [this](ScopedFd socket) { Serve(std::move(socket)); });
+                                   [this](ScopedFd socket) { serve_(std::move(socket)); });
   if (!listener.ok()) return listener.status();
   listeners_.push_back(*std::move(listener));
   return absl::OkStatus();

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -36,6 +38,8 @@ class Http2Server {
 
   // Serves a connection that was accepted elsewhere: by the lane that listens, or by a test.
   void Serve(ScopedFd socket);
+  // What is accepted from now on is served there instead: by other lanes.
+  void ServeElsewhere(std::function<void(ScopedFd)> serve) { serve_ = std::move(serve); }
 
   // Stops listening, tells every client to go (GOAWAY; `Connection: close`), lets open calls end
   // until `deadline` and then closes the rest. `done` runs when no connection is left. At most
@@ -52,6 +56,7 @@ class Http2Server {
   void FinishShutdown();
 
   const ServerContext context_;
+  std::function<void(ScopedFd)> serve_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   absl::flat_hash_map<ServerConnection*, std::unique_ptr<ServerConnection>> connections_;
   bool shutting_down_ = false;

@@ -33,6 +33,15 @@ class CountingObserver : public RpcObserver {
   std::vector<std::pair<std::string, absl::StatusCode>> handled;
 };
 
+// What a test's server lives on. Each program that has these tests says which: the lane of the
+// services (direct_test_lane.cc), or one of its own (server/lanes/relayed_test_lane.cc).
+class TestLane {
+ public:
+  virtual ~TestLane() = default;
+  virtual Http2Server* server() = 0;
+};
+std::unique_ptr<TestLane> MakeTestLane(const ServerContext& context);
+
 class ServerTest : public ::testing::Test {
  protected:
   static constexpr const char* kEcho = "/test.Echo/Unary";  // answers with the request
@@ -105,7 +114,7 @@ class ServerTest : public ::testing::Test {
                   }});
   }
   // The server goes before what its handlers point to.
-  ~ServerTest() override { server_.reset(); }
+  ~ServerTest() override { lane_.reset(); }
 
   void Add(std::string path, std::function<void(const CallRef&, std::string_view)> handler,
            MethodKind kind = MethodKind::kUnary) {
@@ -120,7 +129,8 @@ class ServerTest : public ::testing::Test {
     context.http2 = http2_;
     context.http = http_;
     context.observer = &observer_;
-    server_ = std::make_unique<Http2Server>(context);
+    lane_ = MakeTestLane(context);
+    server_ = lane_->server();
   }
   // A socket whose other end the server serves.
   ScopedFd Connect() {
@@ -142,7 +152,8 @@ class ServerTest : public ::testing::Test {
   Http2Options http2_;
   HttpOptions http_;
   CountingObserver observer_;
-  std::unique_ptr<Http2Server> server_;
+  std::unique_ptr<TestLane> lane_;
+  Http2Server* server_ = nullptr;  // lane_'s
 
   std::vector<CallRef> held_, chats_;
   int messages_ = 0, closed_ = 0, produced_ = 0, writable_ = 0;

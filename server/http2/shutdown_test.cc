@@ -98,7 +98,7 @@ TEST_F(ShutdownTest, DestroyingTheServerClosesEverythingAtOnce) {
   auto client = NewClient();
   client->Open(kChat);
   loop_.RunUntilQuiet();
-  server_.reset();
+  lane_.reset();
   EXPECT_EQ(closed_, 1);
   loop_.RunUntilQuiet();
   EXPECT_TRUE(client->disconnected());

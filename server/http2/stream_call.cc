@@ -180,6 +180,7 @@ bool StreamCall::Writable() const {
 bool StreamCall::TakeOutput(size_t size) {
   output_.Take(size);
   session_->CountOutput(-static_cast<int64_t>(size));
+  if (handler_ != nullptr) handler_->OnTaken(size);
   return WritableIsDue();
 }
 

@@ -27,6 +27,9 @@ class StreamHandler {
   virtual void OnHalfClose() {}
   // queued_bytes() fell to half its limit after Writable() was false. Never from within the Call.
   virtual void OnWritable() {}
+  // The client has taken so many bytes of the response, frames included. From within the transport:
+  // nothing may be called on the Call. For who carries calls from lane to lane.
+  virtual void OnTaken(size_t /*bytes*/) {}
   // The RPC is over: finished by us, cancelled by the client, past its deadline, or its connection
   // is gone. Nothing may be sent any more; Send and Finish are then ignored. The last call, and
   // never made from within a function of the Call, Finish included.
