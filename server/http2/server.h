@@ -1,5 +1,5 @@
 // The client port: accepts connections, tells gRPC from plain HTTP by their first bytes, and serves
-// both from the dispatch table and the HTTP routes. main makes one per I/O lane; everything of it
+// both from the dispatch table and the HTTP routes. There is one per I/O lane; everything of it
 // happens on that loop's lane. A slow, silent, flooding or vanished client costs bounded memory and
 // delays nobody else (options.h).
 #pragma once

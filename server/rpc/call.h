@@ -1,6 +1,6 @@
 // One RPC as a service sees it, whatever carries it: server/http2 implements it over an HTTP/2
-// stream, the simulator over nothing. A Call lives on its I/O lane; all functions are called there,
-// and its handler's callbacks run there.
+// stream, server/lanes over a Call of another lane, the simulator over nothing. A Call lives on one
+// lane; all functions are called there, and its handler's callbacks run there.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// What the metrics want to know of every RPC. The transport calls it on the call's I/O lane; with
-// several lanes there is one observer for each, or one that may be called from all. Every function
-// has an empty default.
+// What the metrics want to know of every RPC. The transport calls it on the call's lane; where
+// connections have lanes of their own, each has an observer that passes on what it is told
+// (server/lanes/call_relay.h). Every function has an empty default.
 #pragma once
 
 #include <cstddef>
