@@ -20,7 +20,10 @@ class RelayBugsTest : public ServerTest {
     loop_.RunUntilQuiet();
     client->Disconnect();
     loop_.RunUntilQuiet();
-    return closed_;
+    const int told = closed_;
+    // A call that is never over holds its handler, which holds the call.
+    for (const CallRef& call : chats_) static_cast<RelayedCall&>(*call).OnClosed();
+    return told;
   }
   // What a service that heeds Writable() gets through to a client that takes all.
   size_t ProducedBytes() {
