@@ -48,7 +48,7 @@ TEST_F(FlowControlTest, TheProducerGoesOnWhenThereIsRoomAgain) {
 TEST_F(FlowControlTest, AFastReaderGetsAStreamOfAnyLength) {
   auto client = NewClient({.grant_windows = true, .stream_window = 1 << 20});
   const int32_t id = client->Call(kProduce, "");
-  ASSERT_TRUE(loop_.RunUntil([&] { return client->call(id).body.size() > (64u << 20); }));
+  ASSERT_TRUE(loop_.RunUntil([&] { return client->call(id).body.size() > (16u << 20); }));
   client->Reset(id);
   loop_.RunUntilQuiet();
   EXPECT_EQ(closed_, 1);

@@ -105,7 +105,7 @@ TEST_F(IoLanesTest, AStreamGoesBothWays) {
 TEST_F(IoLanesTest, AFastReaderGetsAStreamOfAnyLength) {
   auto client = NewLaneClient({.grant_windows = true, .stream_window = 1 << 20});
   const int32_t id = client->Call(kProduce, "");
-  ASSERT_TRUE(loop_.RunUntil([&] { return client->call(id).body.size() > (32u << 20); }));
+  ASSERT_TRUE(loop_.RunUntil([&] { return client->call(id).body.size() > (16u << 20); }));
   client->Reset(id);
   EXPECT_TRUE(loop_.RunUntil([&] { return closed_ == 1; }));
 }
