@@ -1,5 +1,6 @@
 #include "server/lanes/call_relay.h"
 
+#include <cstdint>
 #include <limits>
 #include <utility>
 
@@ -12,6 +13,7 @@ namespace conclave::server {
 namespace {
 
 constexpr size_t kEventBytesMax = 16 << 20;
+constexpr int64_t kHeldBytesMax = 16 << 20;
 constexpr size_t kNoBytesMax = std::numeric_limits<size_t>::max();
 
 }  // namespace
@@ -30,6 +32,10 @@ class CallRelay::Answers : public RelayedCallOwner, private TurnEndListener {
     dirty_.push_back(call->shared_from_this());
     ArmTurnEnd();
   }
+  bool CountHeld(int64_t change) override {
+    held_bytes_ += change;
+    return held_bytes_ <= kHeldBytesMax;
+  }
   Executor* home() const override { return home_; }
 
  private:
@@ -46,6 +52,7 @@ class CallRelay::Answers : public RelayedCallOwner, private TurnEndListener {
   Mailbox<RelayedAnswer>* answers_;
   std::vector<std::shared_ptr<RelayedCall>> dirty_;
   std::vector<RelayedAnswer> batch_;  // kept for its capacity
+  int64_t held_bytes_ = 0;
 };
 
 // Hears of a call over there. On the I/O lane.

@@ -140,10 +140,25 @@ RelayedAnswer RelayedCall::TakeAnswer() {
 void RelayedCall::OnMessage(std::string message) {
   if (!open() || handler_ == nullptr) return;
   if (paused_ || (!held_.empty() && !SEEDED_BUG(kHeldMessageOvertaken))) {
-    held_.push_back(std::move(message));
+    Hold(std::move(message));
   } else {
     handler_->OnMessage(message);
   }
+}
+
+void RelayedCall::Hold(std::string message) {
+  const bool fits = owner_->CountHeld(static_cast<int64_t>(message.size()));
+  held_.push_back(std::move(message));
+  if (fits) return;
+  DropHeld();
+  Finish(absl::ResourceExhaustedError("too many request bytes wait for paused calls"));
+}
+
+void RelayedCall::DropHeld() {
+  int64_t bytes = 0;
+  for (const std::string& message : held_) bytes += static_cast<int64_t>(message.size());
+  held_.clear();
+  (void)owner_->CountHeld(-bytes);
 }
 
 void RelayedCall::OnHalfClose() {
@@ -171,6 +186,7 @@ void RelayedCall::DeliverHeld() {
   while (open() && !paused_ && !held_.empty()) {
     const std::string message = std::move(held_.front());
     held_.pop_front();
+    (void)owner_->CountHeld(-static_cast<int64_t>(message.size()));
     handler_->OnMessage(message);
   }
   if (!open() || paused_) return;
@@ -182,7 +198,7 @@ void RelayedCall::DeliverHeld() {
 
 void RelayedCall::OnClosed() {
   closed_ = true;
-  held_.clear();
+  DropHeld();
   if (handler_ == nullptr) return;
   const std::unique_ptr<StreamHandler> handler = std::move(handler_);
   handler->OnClosed();

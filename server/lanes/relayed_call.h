@@ -36,6 +36,9 @@ class RelayedCallOwner {
   virtual ~RelayedCallOwner() = default;
   // The call has an answer to be taken at the end of the turn.
   virtual void MarkDirty(RelayedCall* call) = 0;
+  // Calls whose reading is paused hold so many bytes more, or less. False if all of them together
+  // hold too many now.
+  [[nodiscard]] virtual bool CountHeld(int64_t change) = 0;
   virtual Executor* home() const = 0;
 };
 
@@ -86,7 +89,9 @@ class RelayedCall final : public Call, public std::enable_shared_from_this<Relay
   void AfterOutput(size_t bytes);
   void OweWritable();
   bool QueueIsLow() const { return queued_bytes() < output_high_mark_ / 2; }
+  void Hold(std::string message);
   void DeliverHeld();
+  void DropHeld();
   void MarkDirty();
 
   const std::shared_ptr<RelayedCallOwner> owner_;
@@ -100,8 +105,8 @@ class RelayedCall final : public Call, public std::enable_shared_from_this<Relay
   bool finished_ = false;
   bool closed_ = false;
   bool paused_ = false;
-  // What was on its way when reading was paused, at most the stream's window: reading over there
-  // goes on only once nothing is held here.
+  // What was on its way when reading was paused: the I/O lane has granted its window again before
+  // it heard. It reads on only once nothing is held here.
   std::list<std::string> held_;
   bool end_held_ = false;
 

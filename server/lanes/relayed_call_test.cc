@@ -121,6 +121,42 @@ TEST_F(RelayedCallTest, HeldMessagesAreNotOvertaken) {
   EXPECT_THAT(MessagesAroundAResume(), ElementsAre("1", "2"));
 }
 
+TEST_F(RelayedCallTest, WhatIsHeldIsCountedUntilItIsDelivered) {
+  Listen();
+  call_->PauseReading();
+  call_->OnMessage("12345");
+  call_->OnMessage("12345");
+  EXPECT_EQ(owner_->held, 10);
+  call_->ResumeReading();
+  loop_.RunUntilQuiet();
+  EXPECT_EQ(owner_->held, 0);
+  EXPECT_THAT(said_->messages, ElementsAre("12345", "12345"));
+}
+
+TEST_F(RelayedCallTest, ACallThatWouldHoldTooMuchFails) {
+  Listen();
+  call_->PauseReading();
+  call_->OnMessage("12345");
+  call_->OnMessage("123456");
+  EXPECT_EQ(owner_->held, 0) << "nobody wants it any more";
+  const RelayedAnswer answer = call_->TakeAnswer();
+  ASSERT_TRUE(answer.status.has_value());
+  EXPECT_TRUE(absl::IsResourceExhausted(*answer.status));
+  EXPECT_TRUE(answer.has_handler) << "so that it is told of the end";
+  call_->OnMessage("late");
+  call_->ResumeReading();
+  loop_.RunUntilQuiet();
+  EXPECT_THAT(said_->messages, IsEmpty());
+}
+
+TEST_F(RelayedCallTest, AClosedCallHoldsNothing) {
+  Listen();
+  call_->PauseReading();
+  call_->OnMessage("12345");
+  call_->OnClosed();
+  EXPECT_EQ(owner_->held, 0);
+}
+
 TEST_F(RelayedCallTest, AClosedCallDeliversNothing) {
   Listen();
   call_->PauseReading();

@@ -18,13 +18,19 @@ namespace conclave::server {
 class RelayedCallTest : public ::testing::Test {
  protected:
   static constexpr size_t kHighMark = 1000;
+  static constexpr int64_t kHeldMax = 10;
 
   struct Owner : RelayedCallOwner {
     explicit Owner(Executor* executor) : lane(executor) {}
     void MarkDirty(RelayedCall*) override { ++dirty; }
+    bool CountHeld(int64_t change) override {
+      held += change;
+      return held <= kHeldMax;
+    }
     Executor* home() const override { return lane; }
     Executor* lane;
     int dirty = 0;
+    int64_t held = 0;
   };
   // What the service has heard.
   struct Said {
